@@ -1,0 +1,2 @@
+//! kvserver
+fn main() {}
