@@ -1,1 +1,10 @@
-//! kvcore
+//! Kvasir's pure core: what every process agrees on.
+//!
+//! Nothing here does I/O, reads a clock or throws dice; times and random numbers are given. The
+//! crate knows no async runtime, so the same code serves the processes and the simulation.
+
+pub mod key;
+pub mod limits;
+pub mod record;
+pub mod slot;
+pub mod version;
