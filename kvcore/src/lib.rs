@@ -5,6 +5,10 @@
 
 pub mod key;
 pub mod limits;
+pub mod placement;
 pub mod record;
+pub mod replica;
 pub mod slot;
+pub mod status;
 pub mod version;
+pub mod wire;

@@ -1,0 +1,119 @@
+//! Encodings of placements, and what is refused.
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+
+fn members(count: u128) -> Vec<Member> {
+    (1..=count)
+        .map(|number| Member {
+            id: MemberId(Uuid::from_u128(number)),
+            address: format!("127.0.0.1:{}", 7400 + number),
+            zone: format!("zone-{}", number % 3),
+            weight: 1,
+        })
+        .collect()
+}
+
+fn parts() -> Parts {
+    let members = members(5);
+    let sets = planner::plan(&members, 3, None).expect("possible");
+    Parts {
+        cluster: ClusterId(Uuid::from_u128(77)),
+        epoch: Epoch(3),
+        author: AuthorId(Uuid::from_u128(78)),
+        address_revision: 4,
+        copies: 3,
+        quorums: Quorums {
+            read: Some(2),
+            write: None,
+        },
+        members,
+        slots: sets
+            .into_iter()
+            .map(|current| SlotPlacement::Stable { current })
+            .collect(),
+    }
+}
+
+#[test]
+fn three_copies_of_all_slots_fit_sixteen_kibibytes() {
+    let mut parts = parts();
+    let bytes = Placement::new(parts.clone()).expect("valid").encode().len();
+    assert!(bytes <= 16 * 1024, "{bytes} bytes");
+    for slot in &mut parts.slots {
+        let current = slot.current().clone();
+        let next = ReplicaSet::new([MemberIndex(0), MemberIndex(2), MemberIndex(4)]);
+        *slot = SlotPlacement::Moving {
+            stage: MoveStage::Switching,
+            current,
+            next,
+        };
+    }
+    let placement = Placement::new(parts).expect("valid");
+    assert!(placement.encode().len() <= 16 * 1024);
+    assert_eq!(
+        Placement::decode(&placement.encode()).expect("just encoded"),
+        placement
+    );
+    let json = serde_json::to_string(&placement).expect("serialises");
+    assert_eq!(
+        serde_json::from_str::<Placement>(&json).expect("just written"),
+        placement
+    );
+}
+
+#[test]
+fn an_address_is_not_part_of_the_digest_but_a_zone_is() {
+    let digest = |parts: &Parts| Placement::new(parts.clone()).expect("valid").digest();
+    let mut changed = parts();
+    changed.members[0].address = "10.0.0.1:7400".to_owned();
+    changed.address_revision += 1;
+    assert_eq!(digest(&parts()), digest(&changed));
+    changed.members[0].zone = "elsewhere".to_owned();
+    assert_ne!(digest(&parts()), digest(&changed));
+}
+
+#[test]
+fn broken_rules_are_named() {
+    let refuse = |change: fn(&mut Parts)| {
+        let mut parts = parts();
+        change(&mut parts);
+        Placement::new(parts).unwrap_err().to_string()
+    };
+    assert!(refuse(|parts| parts.epoch = Epoch(0)).contains("at least 1"));
+    assert!(refuse(|parts| parts.slots.truncate(3)).contains("names 3"));
+    assert!(refuse(|parts| parts.members.clear()).contains("has 0"));
+    assert!(refuse(|parts| parts.copies = 8).contains("asks for 8"));
+    assert!(refuse(|parts| parts.quorums.write = Some(4)).contains("this one is 4"));
+    assert!(refuse(|parts| parts.members[1] = parts.members[0].clone()).contains("twice"));
+    assert!(refuse(|parts| parts.members[1].zone = "z".repeat(64)).contains("zone"));
+    let outside = |parts: &mut Parts| {
+        parts.slots[5] = SlotPlacement::Stable {
+            current: ReplicaSet::new([MemberIndex(5)]),
+        };
+    };
+    assert!(refuse(outside).contains("slot 5"));
+}
+
+proptest! {
+    /// Damage anywhere is noticed, and arbitrary bytes are refused without a panic.
+    #[test]
+    fn damaged_bytes_are_refused(at in any::<prop::sample::Index>(), bit in 0u8..8) {
+        let mut bytes = Placement::new(parts()).expect("valid").encode();
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        prop_assert!(Placement::decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        prop_assert!(Placement::decode(&bytes).is_err());
+        // The same behind a right start and a right checksum.
+        bytes.splice(0..0, *b"KVP1");
+        let crc = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        prop_assert!(Placement::decode(&bytes).is_err());
+    }
+}
