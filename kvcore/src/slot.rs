@@ -36,8 +36,13 @@ impl Slot {
     }
 
     /// All slots in order.
+    ///
+    /// ```
+    /// # use kvcore::{limits::SLOTS, slot::Slot};
+    /// assert_eq!(Slot::all().len(), SLOTS);
+    /// ```
     pub fn all() -> impl ExactSizeIterator<Item = Slot> + Clone {
-        (0..SLOTS as u16).map(Slot)
+        (0..1024).map(Slot)
     }
 
     /// The slot's number.

@@ -115,7 +115,7 @@ fn put_u16(out: &mut Vec<u8>, number: usize) {
 }
 
 fn write_slot(out: &mut Vec<u8>, slot: &SlotPlacement) {
-    let size = |set: &ReplicaSet| (set.members().len() - 1) as u8;
+    let size = |set: &ReplicaSet| u8::try_from(set.members().len() - 1).expect("sets are small");
     let (stage, next) = match slot {
         SlotPlacement::Stable { .. } => (0, None),
         SlotPlacement::Moving { stage, next, .. } => (*stage as u8, Some(next)),

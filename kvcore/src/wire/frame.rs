@@ -168,7 +168,9 @@ mod tests {
         #[test]
         fn any_split_gives_the_same_frames(frames in frames(), cut in 1usize..50) {
             let mut bytes = BytesMut::new();
-            frames.iter().for_each(|frame| frame.encode(&mut bytes));
+            for frame in &frames {
+                frame.encode(&mut bytes);
+            }
             let mut decoder = FrameDecoder::new(1024);
             let mut decoded = Vec::new();
             for piece in bytes.chunks(cut) {

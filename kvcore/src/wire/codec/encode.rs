@@ -308,5 +308,7 @@ fn put_refusal(out: &mut BytesMut, refusal: &Refusal) {
 
 fn put_numbers(out: &mut BytesMut, code: u8, numbers: &[u64]) {
     out.put_u8(code);
-    numbers.iter().for_each(|&number| out.put_u64_le(number));
+    for &number in numbers {
+        out.put_u64_le(number);
+    }
 }
