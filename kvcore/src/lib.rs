@@ -13,6 +13,7 @@ pub mod record;
 pub mod replica;
 pub mod slot;
 pub mod status;
+pub mod time;
 pub mod value;
 pub mod version;
 pub mod wire;

@@ -18,6 +18,11 @@ pub type PendingReply<'a> = Pin<Box<dyn Future<Output = Result<Reply, CallError>
 pub trait Replica: Send + Sync + fmt::Debug {
     /// Asks the member.
     fn call(&self, request: Request) -> PendingReply<'_>;
+
+    /// Why a call made now would end in [`CallError::NotSent`]; `None` where it would be sent.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Why no reply came.

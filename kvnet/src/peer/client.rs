@@ -1,0 +1,270 @@
+//! A replica behind a socket: connects, stays connected, pipelines.
+
+use std::{collections::HashMap, fmt, time::Duration};
+
+use kvcore::{
+    replica::{CallError, PendingReply, Replica},
+    wire::{
+        Reply, Request, RequestId, Secret, decode_reply, encode_request,
+        handshake::{ClientHandshake, ClientStep, Expected, Reached},
+    },
+};
+use rand::{Rng, RngExt};
+use tokio::{
+    net::TcpStream,
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+
+use super::stream::{FrameReader, FrameWriter, StreamError, split};
+use crate::limits::{
+    BACKOFF_MAX, BACKOFF_MIN, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL,
+    PEER_OUT_BYTES_MAX, PEER_QUEUE_MAX, SILENCE_MAX,
+};
+
+/// Whether the member at the other end can be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkState {
+    /// Not tried yet.
+    New,
+    /// Connected to this member.
+    Live(Reached),
+    /// Not connected; why.
+    Down(String),
+}
+
+/// A member in another process. Dropping the last handle ends its task.
+pub struct PeerClient {
+    address: String,
+    queue: mpsc::Sender<Call>,
+    state: watch::Receiver<LinkState>,
+}
+
+struct Call {
+    request: Request,
+    answer: oneshot::Sender<Result<Reply, CallError>>,
+}
+
+impl fmt::Debug for PeerClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerClient")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PeerClient {
+    /// Starts a task that keeps a connection to `address` (`host:port`) and reconnects with
+    /// jittered backoff.
+    pub fn start(address: String, expected: Expected, secret: Secret) -> Self {
+        let (queue, calls) = mpsc::channel(PEER_QUEUE_MAX);
+        let (report, state) = watch::channel(LinkState::New);
+        let link = Link {
+            address: address.clone(),
+            expected,
+            secret,
+            calls,
+            report,
+        };
+        tokio::spawn(link.run());
+        Self {
+            address,
+            queue,
+            state,
+        }
+    }
+
+    /// Where the member is expected.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Whether the member can be asked now.
+    pub fn state(&self) -> LinkState {
+        self.state.borrow().clone()
+    }
+
+    /// Waits until an attempt to connect has succeeded or failed, at most `limit`.
+    pub async fn settled(&self, limit: Duration) -> LinkState {
+        let mut state = self.state.clone();
+        let settled = state.wait_for(|state| *state != LinkState::New);
+        match timeout(limit, settled).await {
+            Ok(Ok(state)) => state.clone(),
+            _ => LinkState::Down(format!("no connection within {} ms", limit.as_millis())),
+        }
+    }
+}
+
+impl Replica for PeerClient {
+    fn call(&self, request: Request) -> PendingReply<'_> {
+        Box::pin(async move {
+            if let Some(trouble) = self.trouble() {
+                return Err(CallError::NotSent(trouble));
+            }
+            let (answer, reply) = oneshot::channel();
+            self.queue.try_send(Call { request, answer }).map_err(|_| {
+                CallError::NotSent(format!("more than {PEER_QUEUE_MAX} requests wait for it"))
+            })?;
+            reply
+                .await
+                .unwrap_or_else(|_| Err(CallError::Lost("the connection ended".to_owned())))
+        })
+    }
+
+    fn trouble(&self) -> Option<String> {
+        match &*self.state.borrow() {
+            LinkState::Live(_) => None,
+            LinkState::New => Some("not connected yet".to_owned()),
+            LinkState::Down(why) => Some(why.clone()),
+        }
+    }
+}
+
+/// The task behind a client.
+struct Link {
+    address: String,
+    expected: Expected,
+    secret: Secret,
+    calls: mpsc::Receiver<Call>,
+    report: watch::Sender<LinkState>,
+}
+
+impl Link {
+    async fn run(mut self) {
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            let ended = match self.connect().await {
+                Ok((reader, writer, reached)) => {
+                    backoff = BACKOFF_MIN;
+                    tracing::debug!(address = self.address, member = %reached.member, "connected");
+                    self.report.send_replace(LinkState::Live(reached));
+                    match self.exchange(reader, writer).await {
+                        Ok(()) => return,
+                        Err(error) => error.to_string(),
+                    }
+                }
+                Err(error) => error,
+            };
+            tracing::debug!(address = self.address, error = ended, "not connected");
+            self.report.send_replace(LinkState::Down(ended.clone()));
+            if !self.pause(backoff, &ended).await {
+                return;
+            }
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    /// Waits half to all of the backoff; answers calls that slipped in meanwhile. False when
+    /// nobody holds the client any more.
+    async fn pause(&mut self, backoff: Duration, why: &str) -> bool {
+        let until = Instant::now() + backoff.mul_f64(rand::rng().random_range(0.5..1.0));
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => return true,
+                call = self.calls.recv() => match call {
+                    Some(call) => {
+                        let _ = call.answer.send(Err(CallError::NotSent(why.to_owned())));
+                    }
+                    None => return false,
+                },
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<(FrameReader, FrameWriter, Reached), String> {
+        let socket = match timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.address)).await {
+            Ok(connected) => connected.map_err(|error| error.to_string())?,
+            Err(_) => {
+                return Err(format!(
+                    "no connection within {} ms",
+                    CONNECT_TIMEOUT.as_millis()
+                ));
+            }
+        };
+        let (mut reader, mut writer) = split(socket).map_err(|error| error.to_string())?;
+        let shaken = timeout(HANDSHAKE_TIMEOUT, self.handshake(&mut reader, &mut writer));
+        let reached = match shaken.await {
+            Ok(reached) => reached?,
+            Err(_) => {
+                return Err(format!(
+                    "no handshake within {} s",
+                    HANDSHAKE_TIMEOUT.as_secs()
+                ));
+            }
+        };
+        reader.handshake_is_over();
+        Ok((reader, writer, reached))
+    }
+
+    async fn handshake(
+        &self,
+        reader: &mut FrameReader,
+        writer: &mut FrameWriter,
+    ) -> Result<Reached, String> {
+        let mut nonce = [0; 16];
+        rand::rng().fill_bytes(&mut nonce);
+        let (mut handshake, hello) =
+            ClientHandshake::start(self.secret.clone(), self.expected, nonce);
+        writer.push(&hello);
+        loop {
+            writer.flush().await.map_err(|error| error.to_string())?;
+            let frame = reader.next().await.map_err(|error| error.to_string())?;
+            match handshake.step(&frame).map_err(|error| error.to_string())? {
+                ClientStep::Send(frame) => writer.push(&frame),
+                ClientStep::Done(reached) => return Ok(reached),
+            }
+        }
+    }
+
+    /// Sends calls and hands out replies until the connection ends (an error) or nobody holds
+    /// the client any more. Calls without a reply are then lost: their answers are dropped.
+    async fn exchange(
+        &mut self,
+        mut reader: FrameReader,
+        mut writer: FrameWriter,
+    ) -> Result<(), StreamError> {
+        let mut waiting: HashMap<RequestId, oneshot::Sender<Result<Reply, CallError>>> =
+            HashMap::new();
+        let mut next_id = 1;
+        let mut heard = Instant::now();
+        let mut heartbeat = interval(HEARTBEAT_INTERVAL);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            while let Some(frame) = reader.buffered()? {
+                heard = Instant::now();
+                // A heartbeat's reply has nobody waiting.
+                if let Some(answer) = waiting.remove(&frame.id) {
+                    let reply = decode_reply(&frame);
+                    let _ = answer.send(reply.map_err(|error| CallError::Lost(error.to_string())));
+                }
+            }
+            tokio::select! {
+                call = self.calls.recv(), if writer.pending() < PEER_OUT_BYTES_MAX
+                    && waiting.len() < PEER_QUEUE_MAX => match call {
+                    // Who gave up waiting in the queue is not worth sending for.
+                    Some(call) if call.answer.is_closed() => {}
+                    Some(call) => {
+                        let id = RequestId(next_id);
+                        next_id += 1;
+                        writer.push(&encode_request(id, &call.request));
+                        waiting.insert(id, call.answer);
+                    }
+                    None => return Ok(()),
+                },
+                written = writer.flush_some(), if writer.pending() > 0 => written?,
+                filled = reader.fill() => filled?,
+                _ = heartbeat.tick() => {
+                    if heard.elapsed() > SILENCE_MAX {
+                        return Err(StreamError::Silent(SILENCE_MAX));
+                    }
+                    if writer.pending() == 0 {
+                        let id = RequestId(0);
+                        writer.push(&encode_request(id, &Request::Ping));
+                    }
+                    // Callers that gave up leave room for others.
+                    waiting.retain(|_, answer| !answer.is_closed());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Puts a replica behind a listening socket.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use kvcore::{
+    replica::{CallError, Replica},
+    wire::{
+        Frame, Refusal, Reply, Secret, decode_request, encode_reply,
+        handshake::{Reached, ServerHandshake, ServerStep},
+    },
+};
+use rand::Rng;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+
+use super::stream::{FrameReader, FrameWriter, StreamError, split};
+use crate::{
+    limits::{
+        DRAIN_MAX, HANDSHAKE_TIMEOUT, IDLE_MAX, PEER_CONNECTIONS_MAX, PEER_IN_FLIGHT_BYTES_MAX,
+        PEER_IN_FLIGHT_MAX, PEER_OUT_BYTES_MAX,
+    },
+    shutdown::Shutdown,
+};
+
+/// Says who the server is; its cluster becomes known while it runs.
+pub trait Identity: Send + Sync + 'static {
+    /// Who a client that connects now has reached.
+    fn reached(&self) -> Reached;
+}
+
+/// Serves `replica` on `listener` until shutdown, then answers what is in flight within
+/// [`DRAIN_MAX`].
+pub async fn serve<I: Identity>(
+    listener: TcpListener,
+    replica: Arc<dyn Replica>,
+    identity: Arc<I>,
+    secret: Secret,
+    shutdown: Shutdown,
+) {
+    let permits = Arc::new(Semaphore::new(PEER_CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+            () = shutdown.stopped() => break,
+        };
+        let (socket, from) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely; a pause lets some be freed.
+                tracing::warn!(%error, "cannot accept peer connections");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+            tracing::warn!(%from, limit = PEER_CONNECTIONS_MAX, "too many peer connections");
+            continue;
+        };
+        let connection = Connection {
+            replica: Arc::clone(&replica),
+            secret: secret.clone(),
+            reached: identity.reached(),
+            shutdown: shutdown.clone(),
+        };
+        connections.spawn(async move {
+            connection.run(socket, from).await;
+            drop(permit);
+        });
+    }
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if timeout(DRAIN_MAX, drained).await.is_err() {
+        tracing::info!("peer connections that did not finish are cut");
+    }
+}
+
+struct Connection {
+    replica: Arc<dyn Replica>,
+    secret: Secret,
+    reached: Reached,
+    shutdown: Shutdown,
+}
+
+impl Connection {
+    async fn run(self, socket: TcpStream, from: SocketAddr) {
+        let (mut reader, mut writer) = match split(socket) {
+            Ok(halves) => halves,
+            Err(error) => return tracing::debug!(%from, %error, "peer connection"),
+        };
+        match timeout(HANDSHAKE_TIMEOUT, self.handshake(&mut reader, &mut writer)).await {
+            Err(_) => return tracing::info!(%from, "peer took too long for the handshake"),
+            Ok(Err(reason)) => return tracing::info!(%from, reason, "peer refused"),
+            Ok(Ok(())) => {}
+        }
+        reader.handshake_is_over();
+        match self.answer(reader, writer).await {
+            Ok(()) | Err(StreamError::Closed) => tracing::debug!(%from, "peer left"),
+            Err(error) => tracing::info!(%from, %error, "peer connection ended"),
+        }
+    }
+
+    async fn handshake(
+        &self,
+        reader: &mut FrameReader,
+        writer: &mut FrameWriter,
+    ) -> Result<(), String> {
+        let mut nonce = [0; 16];
+        rand::rng().fill_bytes(&mut nonce);
+        let mut handshake = ServerHandshake::new(self.secret.clone(), self.reached, nonce);
+        loop {
+            let frame = reader.next().await.map_err(|error| error.to_string())?;
+            let step = handshake.step(&frame);
+            let (ServerStep::Send(answer)
+            | ServerStep::Accept(answer)
+            | ServerStep::Reject(answer, _)) = &step;
+            writer.push(answer);
+            writer.flush().await.map_err(|error| error.to_string())?;
+            match step {
+                ServerStep::Send(_) => {}
+                ServerStep::Accept(_) => return Ok(()),
+                ServerStep::Reject(_, error) => return Err(error.to_string()),
+            }
+        }
+    }
+
+    /// Reads, works and writes at the same time, in one task: replies leave as they are ready.
+    async fn answer(
+        &self,
+        mut reader: FrameReader,
+        mut writer: FrameWriter,
+    ) -> Result<(), StreamError> {
+        let mut in_flight = FuturesUnordered::new();
+        let mut in_flight_bytes = 0;
+        let (mut heard, mut wrote) = (Instant::now(), Instant::now());
+        let mut stopping = false;
+        loop {
+            let has_room = in_flight.len() < PEER_IN_FLIGHT_MAX
+                && in_flight_bytes < PEER_IN_FLIGHT_BYTES_MAX
+                && writer.pending() < PEER_OUT_BYTES_MAX;
+            if has_room
+                && !stopping
+                && let Some(frame) = reader.buffered()?
+            {
+                in_flight_bytes += frame.body.len();
+                in_flight.push(self.work(frame));
+                continue;
+            }
+            if stopping && in_flight.is_empty() && writer.pending() == 0 {
+                return Ok(());
+            }
+            // Who is not being read from cannot be blamed for silence.
+            let limit = if writer.pending() > 0 { wrote } else { heard } + IDLE_MAX;
+            tokio::select! {
+                Some((reply, bytes)) = in_flight.next(), if writer.pending() < PEER_OUT_BYTES_MAX => {
+                    in_flight_bytes -= bytes;
+                    if writer.pending() == 0 {
+                        wrote = Instant::now();
+                    }
+                    writer.push(&reply);
+                }
+                written = writer.flush_some(), if writer.pending() > 0 => {
+                    written?;
+                    wrote = Instant::now();
+                }
+                filled = reader.fill(), if has_room && !stopping => {
+                    filled?;
+                    heard = Instant::now();
+                }
+                () = self.shutdown.stopped(), if !stopping => stopping = true,
+                () = tokio::time::sleep_until(limit) => {
+                    if writer.pending() > 0 {
+                        return Err(StreamError::Stuck(IDLE_MAX));
+                    }
+                    if has_room && in_flight.is_empty() {
+                        return Err(StreamError::Silent(IDLE_MAX));
+                    }
+                    heard = Instant::now();
+                }
+            }
+        }
+    }
+
+    /// Carries out one request; gives the reply and the request's bytes.
+    async fn work(&self, frame: Frame) -> (Frame, usize) {
+        let (id, bytes) = (frame.id, frame.body.len());
+        let reply = match decode_request(&frame) {
+            Ok(request) => {
+                // The request has its own copy of what it keeps.
+                drop(frame);
+                match self.replica.call(request).await {
+                    Ok(reply) => reply,
+                    Err(CallError::NotSent(why) | CallError::Lost(why)) => {
+                        Reply::Refused(Refusal::NotServing(why))
+                    }
+                }
+            }
+            Err(error) => Reply::Refused(Refusal::Invalid(error.to_string())),
+        };
+        (encode_reply(id, &reply), bytes)
+    }
+}
