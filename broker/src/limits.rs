@@ -1,0 +1,50 @@
+//! Limits of the broker, with their units and reasons.
+
+/// How long an operation may take unless the caller says otherwise, in milliseconds. A restarted
+/// server is back well within; people at a prompt wait no longer.
+pub const OPERATION_MS_DEFAULT: u64 = 5_000;
+
+/// How long a read waits before it asks more members, in milliseconds. Above an ordinary answer
+/// by far, below what a person notices.
+pub const HEDGE_MS: u64 = 40;
+
+/// Operations a broker works on at once; others wait for their turn within their deadline.
+pub const OPERATIONS_MAX: usize = 4_096;
+
+/// How long requests of a finished write may go on, in milliseconds: to the members beyond the
+/// quorum.
+pub const AFTERMATH_MS: u64 = 5_000;
+
+/// How often a broker asks a member whether the placement has changed, in milliseconds. Epochs
+/// are learned from refusals at once; this is for addresses.
+pub const PLACEMENT_POLL_MS: u64 = 5_000;
+
+/// Client connections on the line protocol.
+pub const LINE_CONNECTIONS_MAX: usize = 1_024;
+
+/// Commands of one connection that are worked on at once; replies keep the order of commands.
+pub const LINE_PIPELINE_MAX: usize = 128;
+
+/// Longest line, in bytes: the largest value in its longest form (two hexadecimal digits a byte),
+/// a key, and room for the command.
+pub const LINE_BYTES_MAX: usize = 2 * kvcore::limits::VALUE_BYTES_MAX + 16 * 1024;
+
+/// Bytes of lines and replies beyond [`LINE_SMALL_BYTES`] that a broker holds at once, over all
+/// connections; others wait.
+pub const LINE_BUDGET_BYTES: usize = 4 * LINE_BYTES_MAX;
+
+/// Lines up to this size, in bytes, do not count against the budget.
+pub const LINE_SMALL_BYTES: usize = 64 * 1024;
+
+/// How long a client may take for the rest of a line it began, in seconds.
+pub const LINE_STALL_SECONDS: u64 = 30;
+
+/// Keys of one `SCAN` unless the command says otherwise.
+pub const SCAN_LIMIT_DEFAULT: u16 = 100;
+
+/// Members that hold a placement proposal before it counts as accepted is a majority; how long
+/// the proposal may take, in milliseconds.
+pub const PROPOSE_MS: u64 = 5_000;
+
+const _: () = assert!(HEDGE_MS < OPERATION_MS_DEFAULT);
+const _: () = assert!(OPERATION_MS_DEFAULT <= kvcore::limits::OPERATION_MS_MAX);

@@ -1,0 +1,76 @@
+//! Counting: how many members of every live set have a record.
+
+use std::collections::BTreeSet;
+
+use kvcore::placement::{MemberIndex, Placement, ReplicaSet};
+use kvcore::slot::Slot;
+
+/// Write quorums of a slot: so many of each of its live sets.
+#[derive(Debug, Clone)]
+pub struct WriteQuorum {
+    sets: Vec<(ReplicaSet, usize)>,
+    holders: BTreeSet<MemberIndex>,
+}
+
+impl WriteQuorum {
+    /// Nobody has the record yet.
+    pub fn new(placement: &Placement, slot: Slot) -> Self {
+        let quorums = placement.quorums();
+        let sets = placement.slot(slot).write_sets().into_iter();
+        let sets = sets.map(|set| (set.clone(), quorums.write_of(set.members().len())));
+        Self {
+            sets: sets.collect(),
+            holders: BTreeSet::new(),
+        }
+    }
+
+    /// Notes that the member has the record durable, and counts.
+    pub fn add(&mut self, member: MemberIndex) {
+        self.holders.insert(member);
+    }
+
+    /// Whether the member is known to have the record.
+    pub fn has(&self, member: MemberIndex) -> bool {
+        self.holders.contains(&member)
+    }
+
+    /// Everyone the record goes to, once each.
+    pub fn members(&self) -> Vec<MemberIndex> {
+        let all: BTreeSet<_> = self
+            .sets
+            .iter()
+            .flat_map(|(set, _)| set.members())
+            .collect();
+        all.into_iter().copied().collect()
+    }
+
+    /// Whether enough members of every set have the record.
+    pub fn is_reached(&self) -> bool {
+        self.shortfall(|_| false).is_none()
+    }
+
+    /// The first set that would stay short even if every member that `may_still` says so came
+    /// to have the record: members needed, members of the set, members able.
+    pub fn shortfall(
+        &self,
+        may_still: impl Fn(MemberIndex) -> bool,
+    ) -> Option<(usize, usize, usize)> {
+        self.sets.iter().find_map(|(set, needed)| {
+            let able = set
+                .members()
+                .iter()
+                .filter(|&&member| self.has(member) || may_still(member));
+            let able = able.count();
+            (able < *needed).then_some((*needed, set.members().len(), able))
+        })
+    }
+
+    /// The most members any set needs.
+    pub fn needed(&self) -> usize {
+        self.sets
+            .iter()
+            .map(|(_, needed)| *needed)
+            .max()
+            .unwrap_or(0)
+    }
+}

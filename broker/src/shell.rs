@@ -1,0 +1,338 @@
+//! The doing half of the broker: sockets, clocks and tasks around the machines.
+//!
+//! [`Broker`] is the handle that every client protocol uses. Each operation runs in its caller's
+//! task: it steps its machine, performs the effects, and waits for answers or for the time the
+//! machine wants to be woken.
+
+mod drive;
+mod view;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use kvcore::{
+    key::Key,
+    placement::{MemberId, Placement},
+    replica::Replica,
+    time::Clock,
+    value::Value,
+    version::{Version, VersionClock, WriterId},
+    wire::{Reply, Request},
+};
+use parking_lot::{Mutex, RwLock};
+use rand::RngExt;
+use tokio::sync::Semaphore;
+
+pub use self::view::{Dial, TcpDial, View};
+use self::view::{LearnError, Members};
+use crate::{
+    limits::{HEDGE_MS, OPERATION_MS_DEFAULT, OPERATIONS_MAX, PLACEMENT_POLL_MS},
+    machine::{
+        Failure, Outcome,
+        outcome::Absent,
+        read::{Demand, Extent, Read, ReadAnswer},
+        scan::{Scan, ScanItem, ScanPage, ScanPlan},
+        store::Content,
+        write::Write,
+    },
+    metrics::{Kind, Metrics},
+};
+
+/// How a broker behaves.
+#[derive(Debug, Clone)]
+pub struct BrokerOptions {
+    /// How reads treat missing copies, unless a command says otherwise.
+    pub demand: Demand,
+    /// Refuse deletes unless every copy's server is up.
+    pub strict_delete: bool,
+    /// Longest time of one operation.
+    pub operation: Duration,
+}
+
+impl Default for BrokerOptions {
+    fn default() -> Self {
+        Self {
+            demand: Demand::Quorum,
+            strict_delete: false,
+            operation: Duration::from_millis(OPERATION_MS_DEFAULT),
+        }
+    }
+}
+
+/// A coordinator of one cluster; cheap to clone. Keeps no data.
+#[derive(Clone, Debug)]
+pub struct Broker(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    options: BrokerOptions,
+    members: Members,
+    view: RwLock<Arc<View>>,
+    versions: Mutex<VersionClock>,
+    clock: Arc<dyn Clock>,
+    permits: Arc<Semaphore>,
+    metrics: Metrics,
+}
+
+/// What a delete did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// There was a value; it is gone.
+    Value,
+    /// There was nothing.
+    Nothing,
+}
+
+impl Broker {
+    /// A broker that acts on this placement and reaches members by `dial`.
+    ///
+    /// Must be called within a tokio runtime; returns once each member was tried.
+    pub async fn start(
+        placement: Placement,
+        dial: Arc<dyn Dial>,
+        clock: Arc<dyn Clock>,
+        options: BrokerOptions,
+    ) -> Self {
+        let members = Members::new(dial);
+        let view = Arc::new(members.view(placement, None));
+        members.settle(&view).await;
+        // Two lanes, two writer ids, both new with every start.
+        let fresh = WriterId::from_random(rand::random());
+        let mut beyond = fresh;
+        while beyond == fresh {
+            beyond = WriterId::from_random(rand::random());
+        }
+        let broker = Self(Arc::new(Inner {
+            options,
+            members,
+            view: RwLock::new(view),
+            versions: Mutex::new(VersionClock::new(fresh, beyond)),
+            clock,
+            permits: Arc::new(Semaphore::new(OPERATIONS_MAX)),
+            metrics: Metrics::new(),
+        }));
+        broker.spawn_placement_poll();
+        broker
+    }
+
+    /// The placement and members in use now.
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.0.view.read())
+    }
+
+    /// How this broker behaves.
+    pub fn options(&self) -> &BrokerOptions {
+        &self.0.options
+    }
+
+    /// Figures for Prometheus.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Members that cannot be asked now, with the reason.
+    pub fn absent(&self) -> Vec<Absent> {
+        let view = self.view();
+        let members = view.placement().members().iter().zip(view.replicas());
+        let absent = members.filter_map(|(member, replica)| {
+            let (member, address) = (member.id, member.address.clone());
+            replica.trouble().map(|why| Absent {
+                member,
+                address,
+                why,
+            })
+        });
+        absent.collect()
+    }
+
+    /// Takes the placement if it is newer than the one in use.
+    pub fn learn(&self, placement: Placement) {
+        let mut current = self.0.view.write();
+        match self.0.members.learn(&current, placement) {
+            Ok(Some(view)) => {
+                tracing::info!(epoch = %view.placement().epoch(), "new placement");
+                *current = Arc::new(view);
+            }
+            Ok(None) => {}
+            Err(error @ (LearnError::Cluster(_) | LearnError::Digest(_))) => {
+                tracing::error!(%error, "a member offered a placement that is refused");
+            }
+        }
+    }
+
+    /// Stores a value under a key.
+    pub async fn put(&self, key: Key, value: &Value) -> Outcome<Version> {
+        match value.to_stored() {
+            Ok((meta, bytes)) => {
+                self.write(Kind::Put, key, Content::Value(meta, bytes), None)
+                    .await
+            }
+            Err(error) => Outcome::NotDone(Failure::Refused(error.to_string())),
+        }
+    }
+
+    /// Reads a key.
+    pub async fn get(&self, key: Key, demand: Demand) -> Outcome<ReadAnswer> {
+        self.read(Kind::Get, key, demand, Extent::Value).await
+    }
+
+    /// Whether a key has a value, without fetching a large one.
+    pub async fn presence(&self, key: Key) -> Outcome<ReadAnswer> {
+        self.read(Kind::Presence, key, Demand::Quorum, Extent::Presence)
+            .await
+    }
+
+    /// Deletes a key: a tombstone above what was read.
+    pub async fn delete(&self, key: Key) -> Outcome<Deleted> {
+        if self.0.options.strict_delete {
+            let down = self.down_for(&key);
+            if !down.is_empty() {
+                return Outcome::NotDone(Failure::NotAllUp(down));
+            }
+        }
+        let seen = match self.presence(key.clone()).await {
+            Outcome::Done(ReadAnswer { value: None, .. }) => {
+                return Outcome::Done(Deleted::Nothing);
+            }
+            Outcome::Done(answer) => answer.version,
+            // A read has no effect that could be left behind unknown.
+            Outcome::NotDone(failure) | Outcome::Unknown(failure) => {
+                return Outcome::NotDone(failure);
+            }
+        };
+        match self
+            .write(Kind::Delete, key, Content::Tombstone, seen)
+            .await
+        {
+            Outcome::Done(_) => Outcome::Done(Deleted::Value),
+            Outcome::NotDone(failure) => Outcome::NotDone(failure),
+            Outcome::Unknown(failure) => Outcome::Unknown(failure),
+        }
+    }
+
+    /// One page of keys in order. Keys whose members disagree are read one by one.
+    pub async fn scan(&self, plan: ScanPlan, demand: Demand) -> Outcome<ResolvedPage> {
+        let scan = Scan::new(plan, demand, self.operation_ms());
+        let page = match self.run(Kind::Scan, scan).await {
+            Outcome::Done(page) => page,
+            Outcome::NotDone(failure) | Outcome::Unknown(failure) => {
+                return Outcome::NotDone(failure);
+            }
+        };
+        self.resolve(page, demand).await
+    }
+
+    async fn resolve(&self, page: ScanPage, demand: Demand) -> Outcome<ResolvedPage> {
+        let mut entries = Vec::with_capacity(page.items.len());
+        let mut is_partial = page.partial_slots > 0;
+        for item in page.items {
+            match item {
+                ScanItem::Value(key, _, meta, bytes) => entries.push((key, meta, bytes)),
+                ScanItem::Ask(key) => match self.get(key.clone(), demand).await {
+                    Outcome::Done(answer) => {
+                        is_partial |= answer.partial.is_some();
+                        entries.extend(answer.value.map(|(meta, bytes)| (key, meta, bytes)));
+                    }
+                    Outcome::NotDone(failure) | Outcome::Unknown(failure) => {
+                        return Outcome::NotDone(failure);
+                    }
+                },
+            }
+        }
+        Outcome::Done(ResolvedPage {
+            entries,
+            next_after: page.next_after,
+            is_partial,
+        })
+    }
+
+    /// Asks one member directly, for inspection.
+    pub async fn ask(&self, member: MemberId, request: Request) -> Option<Reply> {
+        let view = self.view();
+        let index = view.placement().index_of(member)?;
+        view.replicas()[index.get()].call(request).await.ok()
+    }
+
+    async fn write(
+        &self,
+        kind: Kind,
+        key: Key,
+        content: Content,
+        above: Option<Version>,
+    ) -> Outcome<Version> {
+        self.run(kind, Write::new(key, content, above, self.operation_ms()))
+            .await
+    }
+
+    async fn read(
+        &self,
+        kind: Kind,
+        key: Key,
+        demand: Demand,
+        extent: Extent,
+    ) -> Outcome<ReadAnswer> {
+        self.run(
+            kind,
+            Read::new(key, demand, extent, HEDGE_MS, self.operation_ms()),
+        )
+        .await
+    }
+
+    fn operation_ms(&self) -> u64 {
+        u64::try_from(self.0.options.operation.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Members of the key's slot that cannot be asked now.
+    fn down_for(&self, key: &Key) -> Vec<Absent> {
+        let view = self.view();
+        let slot = view.placement().slot(key.slot());
+        let named = |absent: &Absent| {
+            let index = view.placement().index_of(absent.member);
+            index.is_some_and(|index| slot.names(index))
+        };
+        self.absent().into_iter().filter(named).collect()
+    }
+
+    /// Addresses may change under one epoch, which no refusal tells.
+    fn spawn_placement_poll(&self) {
+        let inner = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(PLACEMENT_POLL_MS)).await;
+                let Some(inner) = inner.upgrade() else { return };
+                let broker = Broker(inner);
+                let replica = broker.some_replica();
+                if let Some(Ok(Reply::Placement(Some(placement)))) = match replica {
+                    Some(replica) => Some(replica.call(Request::FetchPlacement).await),
+                    None => None,
+                } {
+                    broker.learn(placement);
+                }
+            }
+        });
+    }
+
+    fn some_replica(&self) -> Option<Arc<dyn Replica>> {
+        let view = self.view();
+        let live: Vec<_> = view
+            .replicas()
+            .iter()
+            .filter(|replica| replica.trouble().is_none())
+            .collect();
+        if live.is_empty() {
+            return None;
+        }
+        Some(Arc::clone(live[rand::rng().random_range(0..live.len())]))
+    }
+}
+
+/// A page of a scan with all its values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResolvedPage {
+    /// Keys and stored values in order.
+    pub entries: Vec<(Key, kvcore::record::ValueMeta, Bytes)>,
+    /// Where the next page begins; `None` at the end.
+    pub next_after: Option<Key>,
+    /// Whether fewer members than a read quorum answered for some of it.
+    pub is_partial: bool,
+}

@@ -1,0 +1,193 @@
+//! Running one machine to its end.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use kvcore::replica::CallError;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Broker, View};
+use crate::{
+    limits::AFTERMATH_MS,
+    machine::{
+        Context, Effect, Event, Failure, Now, Outcome, Progress, Tags,
+        read::{Read, ReadAnswer},
+        scan::{Scan, ScanPage},
+        write::Write,
+    },
+    metrics::Kind,
+};
+
+/// What all machines have in common.
+pub(super) trait Machine {
+    /// What it gives when it is done.
+    type Output;
+
+    /// Whether requests under way when it ends are to be finished all the same, as a write's are
+    /// for the sake of the members beyond the quorum.
+    const FINISHES_REQUESTS: bool;
+
+    fn start(&mut self, cx: &mut Context<'_>) -> Progress<Outcome<Self::Output>>;
+    fn step(&mut self, cx: &mut Context<'_>, event: Event) -> Progress<Outcome<Self::Output>>;
+    fn wake_at(&self) -> u64;
+    fn was_hedged(&self) -> bool {
+        false
+    }
+}
+
+macro_rules! machine {
+    ($name:ident -> $output:ty, finishes: $finishes:expr $(, $extra:item)?) => {
+        impl Machine for $name {
+            type Output = $output;
+            const FINISHES_REQUESTS: bool = $finishes;
+            fn start(&mut self, cx: &mut Context<'_>) -> Progress<Outcome<$output>> {
+                $name::start(self, cx)
+            }
+            fn step(&mut self, cx: &mut Context<'_>, event: Event) -> Progress<Outcome<$output>> {
+                $name::step(self, cx, event)
+            }
+            fn wake_at(&self) -> u64 {
+                $name::wake_at(self)
+            }
+            $($extra)?
+        }
+    };
+}
+machine!(Write -> kvcore::version::Version, finishes: true);
+machine!(Read -> ReadAnswer, finishes: false, fn was_hedged(&self) -> bool {
+    Read::was_hedged(self)
+});
+machine!(Scan -> ScanPage, finishes: false);
+
+type Answers = FuturesUnordered<BoxFuture<'static, Event>>;
+
+/// One operation on its way.
+struct Run<'a, M> {
+    broker: &'a Broker,
+    machine: M,
+    view: Arc<View>,
+    began: Instant,
+    began_at: kvcore::version::UnixMillis,
+    random: u128,
+    tags: Tags,
+    answers: Answers,
+    effects: Vec<Effect>,
+}
+
+impl Broker {
+    /// Runs a machine to its end, in the caller's task.
+    pub(super) async fn run<M: Machine>(&self, kind: Kind, machine: M) -> Outcome<M::Output> {
+        let began = Instant::now();
+        let deadline = began + self.0.options.operation;
+        let permits = Arc::clone(&self.0.permits);
+        let Ok(Ok(permit)) = timeout_at(deadline, permits.acquire_owned()).await else {
+            let why = "the broker is overloaded: no turn within the deadline".to_owned();
+            return Outcome::NotDone(Failure::Refused(why));
+        };
+        let mut run = Run {
+            broker: self,
+            machine,
+            view: self.view(),
+            began,
+            began_at: self.0.clock.now(),
+            random: rand::random(),
+            tags: Tags::default(),
+            answers: FuturesUnordered::new(),
+            effects: Vec::new(),
+        };
+        let outcome = run.finish().await;
+        self.0
+            .metrics
+            .observe(kind, &outcome, began.elapsed(), run.machine.was_hedged());
+        if M::FINISHES_REQUESTS && !run.answers.is_empty() {
+            let mut answers = run.answers;
+            tokio::spawn(async move {
+                let limit = Instant::now() + Duration::from_millis(AFTERMATH_MS);
+                let all = async { while answers.next().await.is_some() {} };
+                let _ = timeout_at(limit, all).await;
+                // Held until now, so that the aftermath is bounded with the operations.
+                drop(permit);
+            });
+        }
+        outcome
+    }
+}
+
+impl<M: Machine> Run<'_, M> {
+    async fn finish(&mut self) -> Outcome<M::Output> {
+        let mut next = None;
+        loop {
+            if let Progress::Ended(outcome) = self.step(next.take()) {
+                self.perform();
+                return outcome;
+            }
+            if self.perform() {
+                next = Some(Event::PlacementChanged);
+                continue;
+            }
+            let wake_at = self.began + Duration::from_millis(self.machine.wake_at());
+            next = Some(tokio::select! {
+                Some(event) = self.answers.next() => event,
+                () = tokio::time::sleep_until(wake_at) => Event::Wake,
+            });
+        }
+    }
+
+    /// Steps the machine; `None` starts it.
+    fn step(&mut self, event: Option<Event>) -> Progress<Outcome<M::Output>> {
+        let live: Vec<_> = self
+            .view
+            .replicas()
+            .iter()
+            .map(|replica| replica.trouble().is_none())
+            .collect();
+        let elapsed = self.began.elapsed().as_millis();
+        let now = Now {
+            wall: self.broker.0.clock.now(),
+            elapsed_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
+        };
+        let mut versions = self.broker.0.versions.lock();
+        let mut cx = Context {
+            now,
+            began_at: self.began_at,
+            placement: self.view.placement(),
+            live: &live,
+            clock: &mut versions,
+            random: self.random,
+            tags: &mut self.tags,
+            effects: &mut self.effects,
+        };
+        match event {
+            None => self.machine.start(&mut cx),
+            Some(event) => self.machine.step(&mut cx, event),
+        }
+    }
+
+    /// Performs the effects of a step; true when a placement was learned.
+    fn perform(&mut self) -> bool {
+        let mut learned = false;
+        for effect in self.effects.drain(..) {
+            match effect {
+                Effect::Learn(placement) => {
+                    self.broker.learn(placement);
+                    self.view = self.broker.view();
+                    learned = true;
+                }
+                Effect::Send { to, tag, request } => {
+                    let index = self.view.placement().index_of(to);
+                    let index = index.expect("machines send to members of their placement");
+                    let replica = Arc::clone(&self.view.replicas()[index.get()]);
+                    let answer = async move {
+                        match replica.call(request).await {
+                            Ok(reply) => Event::Reply { tag, reply },
+                            Err(CallError::NotSent(why)) => Event::NotSent { tag, why },
+                            Err(CallError::Lost(why)) => Event::Lost { tag, why },
+                        }
+                    };
+                    self.answers.push(answer.boxed());
+                }
+            }
+        }
+        learned
+    }
+}
