@@ -114,3 +114,95 @@ impl<V> Node<V> {
         *self = target;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trie::Trie;
+
+    /// The layouts of a node while `bytes` come, then while they go, each named once a change.
+    fn layouts(bytes: impl Iterator<Item = u8> + Clone) -> (Vec<Layout>, Vec<Layout>) {
+        // The empty key's value keeps the node from merging with its last child.
+        let mut trie = Trie::new();
+        trie.insert(b"", 0);
+        let seen = |trie: &Trie<u64>| {
+            trie.check_invariants();
+            trie.root
+                .as_ref()
+                .expect("the empty key is there")
+                .header()
+                .layout()
+        };
+        let grow = bytes.clone().map(|byte| {
+            assert_eq!(trie.insert(&[byte, byte], u64::from(byte)), None);
+            seen(&trie)
+        });
+        let mut up: Vec<Layout> = grow.collect();
+        let shrink = bytes.map(|byte| {
+            assert_eq!(trie.remove(&[byte, byte]), Some(u64::from(byte)));
+            seen(&trie)
+        });
+        let mut down: Vec<Layout> = shrink.collect();
+        up.dedup();
+        down.dedup();
+        (up, down)
+    }
+
+    #[test]
+    fn a_node_walks_all_layouts_up_and_down() {
+        use Layout::{Direct256, Indexed64, Leaf, Linear2, Linear4, Linear8, Linear16, Linear32};
+        let expected = [
+            Linear2, Linear4, Linear8, Linear16, Linear32, Indexed64, Direct256,
+        ];
+        let mut back = expected;
+        back.reverse();
+        let orders: [fn(u8) -> u8; 3] = [|i| i, |i| 255 - i, |i| i.wrapping_mul(91)];
+        for order in orders {
+            let (up, down) = layouts((0..=255).map(order));
+            assert_eq!(up, expected);
+            assert_eq!(down, [&back[..], &[Leaf]].concat());
+        }
+    }
+
+    #[test]
+    fn a_node_at_a_boundary_keeps_its_layout() {
+        for layout in [
+            Layout::Linear8,
+            Layout::Linear16,
+            Layout::Indexed64,
+            Layout::Direct256,
+        ] {
+            let full = layout.smaller().slots();
+            let mut trie = Trie::new();
+            for byte in 0..=full {
+                trie.insert(&[u8::try_from(byte).unwrap()], ());
+            }
+            for _ in 0..3 {
+                assert_eq!(trie.remove(&[0]), Some(()));
+                assert_eq!(trie.root.as_ref().unwrap().header().layout(), layout);
+                assert_eq!(trie.insert(&[0], ()), None);
+            }
+        }
+    }
+
+    #[test]
+    fn splitting_and_removing_restore_the_size() {
+        let mut trie = Trie::new();
+        trie.insert(b"romane", 1);
+        let alone = trie.bytes();
+        for other in [
+            &b""[..],
+            b"rom",
+            b"romanes",
+            b"romulus",
+            b"xerxes",
+            b"romanE",
+        ] {
+            trie.insert(other, 2);
+            trie.check_invariants();
+            assert!(trie.bytes() > alone);
+            assert_eq!(trie.remove(other), Some(2));
+            assert_eq!(trie.bytes(), alone, "{other:?} left something behind");
+        }
+    }
+}
