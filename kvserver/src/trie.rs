@@ -34,7 +34,7 @@ use std::ops::Bound;
 
 pub use self::cursor::Cursor;
 use self::raw::Node;
-use self::search::common_len;
+use self::search::{common_len, strip};
 
 /// The longest key a trie takes, what a node's header can describe. Servers allow far less.
 pub const KEY_BYTES_MAX: usize = header::PREFIX_BYTES_MAX;
@@ -80,7 +80,7 @@ impl<V> Trie<V> {
         let mut node = self.root.as_ref()?;
         let mut rest = key;
         loop {
-            rest = rest.strip_prefix(node.prefix())?;
+            rest = strip(rest, node.prefix())?;
             let Some((&byte, tail)) = rest.split_first() else {
                 return node.value();
             };
@@ -94,7 +94,7 @@ impl<V> Trie<V> {
         let mut node = self.root.as_mut()?;
         let mut rest = key;
         loop {
-            rest = rest.strip_prefix(node.prefix())?;
+            rest = strip(rest, node.prefix())?;
             let Some((&byte, tail)) = rest.split_first() else {
                 return node.value_mut();
             };
@@ -200,7 +200,7 @@ impl<V> Trie<V> {
         let mut rest = key;
         loop {
             // `node` is an inner node, so that it is there to lose a leaf or its own value.
-            rest = rest.strip_prefix(node.prefix())?;
+            rest = strip(rest, node.prefix())?;
             let Some((&byte, tail)) = rest.split_first() else {
                 return node.remove_value(heap);
             };

@@ -8,9 +8,9 @@
 //! ```text
 //!  name        index bytes                      child slots   finds a byte by
 //!  Leaf        none                             0             –
-//!  Linear2     2   sorted bytes  [a c ]         2  [A C ]     looking through the index
+//!  Linear2     2   sorted bytes  [a c ]         2  [A C ]     looking at the whole index at once
 //!  Linear4     4        "                       4             "
-//!  Linear8     8        "                       8             " eight at a time
+//!  Linear8     8        "                       8             "
 //!  Linear16    16       "                       16            "
 //!  Linear32    32       "                       32            "
 //!  Indexed64   256 slot + 1, 0 is absent        64            index[byte]
