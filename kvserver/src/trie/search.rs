@@ -16,14 +16,15 @@ pub(super) fn position(bytes: &[u8], byte: u8) -> Option<usize> {
         }
     }
     let before = words.len() * WORD_BYTES;
-    let word = match *tail {
-        [a, b] => u16::from_le_bytes([a, b]).into(),
-        [a, b, c, d] => u32::from_le_bytes([a, b, c, d]).into(),
-        [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]).into(),
-        _ => {
-            let within = tail.iter().position(|&candidate| candidate == byte)?;
-            return Some(before + within);
-        }
+    let word = if let Some(&eight) = tail.as_array::<8>() {
+        u64::from_le_bytes(eight).into()
+    } else if let Some(&four) = tail.as_array::<4>() {
+        u32::from_le_bytes(four).into()
+    } else if let Some(&two) = tail.as_array::<2>() {
+        u16::from_le_bytes(two).into()
+    } else {
+        let within = tail.iter().position(|&candidate| candidate == byte)?;
+        return Some(before + within);
     };
     // The zeros that fill the word up are found when looking for a zero, but only behind the tail.
     let within = position_in_word(word, byte).filter(|&within| within < tail.len())?;
