@@ -1,0 +1,227 @@
+//! The trie of one slot: an ordered map from byte-string keys to values.
+//!
+//! An adaptive radix tree after Leis, Kemper, Neumann (ICDE 2013). A server holds every key in
+//! memory, in 1024 of these, so the structure is chosen for few bytes a key first: keys share
+//! their beginnings, what a key shares with no other is kept once in its leaf, a node is one
+//! allocation as wide as its children need, and an empty trie has no allocation at all.
+//!
+//! ```text
+//!   "romane" "romanes" "romulus" "rubens"         ─x→ one byte of the key   "…" a node's prefix
+//!                                                   = a key ends here
+//!   "r" ─o→ "m" ─a→ "ne"= ─s→ ""=
+//!     │       └─u→ "lus"=
+//!     └─u→ "bens"=
+//! ```
+//!
+//! Reading order: `layout` (the kinds of node), `raw` (a node's bytes, all unsafe code), `edges`
+//! (a node's children), `reshape` (splitting, merging, growing, shrinking), `cursor` (walking).
+//!
+//! **Invariants**, which `check` verifies: a node without a value has two children or more; a
+//! node without children has a value; a layout fits its number of children; `bytes` is the sum of
+//! all allocations. Nothing here recurses: a trie may be as deep as its longest key is long.
+
+mod check;
+mod cursor;
+mod edges;
+mod header;
+mod layout;
+mod raw;
+mod reshape;
+mod search;
+
+use std::mem;
+use std::ops::Bound;
+
+pub use self::cursor::Cursor;
+use self::raw::Node;
+use self::search::{common_len, strip};
+
+/// The longest key a trie takes, what a node's header can describe. Servers allow far less.
+pub const KEY_BYTES_MAX: usize = header::PREFIX_BYTES_MAX;
+
+/// An ordered map from byte strings to `V`.
+pub struct Trie<V> {
+    root: Option<Node<V>>,
+    len: usize,
+    heap: usize,
+}
+
+// A server has 1024 tries, most of them nearly empty in a small cluster.
+const _: () = assert!(mem::size_of::<Trie<[u8; 64]>>() <= 32);
+
+impl<V> Trie<V> {
+    /// An empty trie, which allocates nothing.
+    pub const fn new() -> Self {
+        Self {
+            root: None,
+            len: 0,
+            heap: 0,
+        }
+    }
+
+    /// The number of keys.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The heap bytes of the trie itself: nodes with the values in them, but not what the values
+    /// own elsewhere, nor what the allocator adds to a request. Kept up to date, not counted.
+    pub fn bytes(&self) -> usize {
+        self.heap
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &[u8]) -> Option<&V> {
+        let mut node = self.root.as_ref()?;
+        let mut rest = key;
+        loop {
+            rest = strip(rest, node.prefix())?;
+            let Some((&byte, tail)) = rest.split_first() else {
+                return node.value();
+            };
+            node = node.child(byte)?;
+            rest = tail;
+        }
+    }
+
+    /// The value of `key`, to change.
+    pub fn get_mut(&mut self, key: &[u8]) -> Option<&mut V> {
+        let mut node = self.root.as_mut()?;
+        let mut rest = key;
+        loop {
+            rest = strip(rest, node.prefix())?;
+            let Some((&byte, tail)) = rest.split_first() else {
+                return node.value_mut();
+            };
+            let slot = node.find(byte)?;
+            node = node.child_mut(slot);
+            rest = tail;
+        }
+    }
+
+    /// Sets the value of `key` and gives back the one it had.
+    ///
+    /// # Panics
+    ///
+    /// If `key` is longer than [`KEY_BYTES_MAX`].
+    pub fn insert(&mut self, key: &[u8], value: V) -> Option<V> {
+        assert!(
+            key.len() <= KEY_BYTES_MAX,
+            "a key of {} bytes is too long",
+            key.len()
+        );
+        let heap = &mut self.heap;
+        let Some(mut node) = self.root.as_mut() else {
+            self.root = Some(Node::leaf(key, value, heap));
+            self.len = 1;
+            return None;
+        };
+        let mut rest = key;
+        loop {
+            let prefix = node.prefix();
+            let common = common_len(prefix, rest);
+            rest = &rest[common..];
+            if common < prefix.len() {
+                node.split(common, rest, value, heap);
+                break;
+            }
+            let Some((&byte, tail)) = rest.split_first() else {
+                if let Some(present) = node.value_mut() {
+                    return Some(mem::replace(present, value));
+                }
+                node.add_value(value, heap);
+                break;
+            };
+            let Some(slot) = node.find(byte) else {
+                let leaf = Node::leaf(tail, value, heap);
+                node.add_child(byte, leaf, heap);
+                break;
+            };
+            node = node.child_mut(slot);
+            rest = tail;
+        }
+        self.len += 1;
+        None
+    }
+
+    /// Removes `key` and gives back its value.
+    pub fn remove(&mut self, key: &[u8]) -> Option<V> {
+        let root = self.root.as_ref()?;
+        let value = if root.header().children() > 0 {
+            self.remove_below_root(key)?
+        } else if root.prefix() == key {
+            self.heap = 0;
+            self.root.take()?.take_value()?
+        } else {
+            return None;
+        };
+        self.len -= 1;
+        Some(value)
+    }
+
+    /// Removes every key.
+    pub fn clear(&mut self) {
+        *self = Self::new();
+    }
+
+    /// Walks the keys from a bound on, in order.
+    ///
+    /// ```
+    /// use std::ops::Bound;
+    /// use kvserver::trie::Trie;
+    ///
+    /// let mut trie = Trie::new();
+    /// trie.insert(b"a", 1);
+    /// trie.insert(b"b", 2);
+    /// let mut cursor = trie.iter_from(Bound::Excluded(b"a"));
+    /// assert_eq!(cursor.next_entry(), Some((&b"b"[..], &2)));
+    /// assert_eq!(cursor.next_entry(), None);
+    /// ```
+    pub fn iter_from(&self, from: Bound<&[u8]>) -> Cursor<'_, V> {
+        Cursor::new(self.root.as_ref(), &[], from)
+    }
+
+    /// Walks the keys that start with `prefix`, in order, those up to and including `after` left
+    /// out. Both ends are found by descending: keys outside are not looked at.
+    pub fn scan_prefix(&self, prefix: &[u8], after: Option<&[u8]>) -> Cursor<'_, V> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Cursor::new(self.root.as_ref(), prefix, from)
+    }
+
+    /// Removes `key` from a trie whose root is not a leaf.
+    fn remove_below_root(&mut self, key: &[u8]) -> Option<V> {
+        let heap = &mut self.heap;
+        let mut node = self.root.as_mut()?;
+        let mut rest = key;
+        loop {
+            // `node` is an inner node, so that it is there to lose a leaf or its own value.
+            rest = strip(rest, node.prefix())?;
+            let Some((&byte, tail)) = rest.split_first() else {
+                return node.remove_value(heap);
+            };
+            let slot = node.find(byte)?;
+            let child = node.child_mut(slot);
+            if child.header().children() == 0 {
+                let found = child.prefix() == tail;
+                return if found {
+                    node.remove_leaf(byte, slot, heap)
+                } else {
+                    None
+                };
+            }
+            node = node.child_mut(slot);
+            rest = tail;
+        }
+    }
+}
+
+impl<V> Default for Trie<V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,163 @@
+//! A node's children: finding, adding, removing and walking them, in each family of layouts.
+
+use super::layout::Family;
+use super::raw::Node;
+use super::search;
+
+/// A child on the way through a node in key order.
+pub(super) struct Edge<'t, V> {
+    /// Where the walk goes on after this child.
+    pub(super) next: usize,
+    /// The key's byte between the node's prefix and the child's.
+    pub(super) byte: u8,
+    /// The child itself.
+    pub(super) child: &'t Node<V>,
+}
+
+impl<V> Node<V> {
+    /// The slot of the child behind `byte`.
+    pub(super) fn find(&self, byte: u8) -> Option<usize> {
+        let header = self.header();
+        match header.layout().family() {
+            // Index bytes beyond the children are zero or stale: a hit there is no hit.
+            Family::Linear => {
+                search::position(self.index(), byte).filter(|&slot| slot < header.children())
+            }
+            Family::Indexed => usize::from(self.index()[usize::from(byte)]).checked_sub(1),
+            Family::Direct => {
+                let slot = usize::from(byte);
+                self.slots()[slot].is_some().then_some(slot)
+            }
+        }
+    }
+
+    /// The child behind `byte`.
+    pub(super) fn child(&self, byte: u8) -> Option<&Self> {
+        self.slots()[self.find(byte)?].as_ref()
+    }
+
+    /// The child in a slot that [`Self::find`] named.
+    pub(super) fn child_mut(&mut self, slot: usize) -> &mut Self {
+        self.edges_mut().1[slot]
+            .as_mut()
+            .expect("the slot was found taken")
+    }
+
+    /// Adds a child behind a byte that has none, in a node with a slot left.
+    pub(super) fn insert_edge(&mut self, byte: u8, child: Self) {
+        let header = self.header();
+        let count = header.children();
+        let (index, slots) = self.edges_mut();
+        match header.layout().family() {
+            Family::Linear => {
+                let at = index[..count].partition_point(|&present| present < byte);
+                index.copy_within(at..count, at + 1);
+                slots[at..=count].rotate_right(1);
+                index[at] = byte;
+                slots[at] = Some(child);
+            }
+            Family::Indexed => {
+                index[usize::from(byte)] = slot_number(count + 1);
+                slots[count] = Some(child);
+            }
+            Family::Direct => slots[usize::from(byte)] = Some(child),
+        }
+        self.set_children(count + 1);
+    }
+
+    /// Takes out the child behind `byte`, which [`Self::find`] found in `slot`.
+    pub(super) fn remove_edge(&mut self, byte: u8, slot: usize) -> Self {
+        let header = self.header();
+        let last = header.children() - 1;
+        let (index, slots) = self.edges_mut();
+        let child = slots[slot].take().expect("the slot was found taken");
+        match header.layout().family() {
+            Family::Linear => {
+                index.copy_within(slot + 1..=last, slot);
+                slots[slot..=last].rotate_left(1);
+            }
+            // The taken slots stay the first ones: the last child moves into the hole.
+            Family::Indexed => {
+                index[usize::from(byte)] = 0;
+                if slot < last {
+                    let moved = search::position(index, slot_number(last + 1));
+                    index[moved.expect("every taken slot has a byte")] = slot_number(slot + 1);
+                    slots.swap(slot, last);
+                }
+            }
+            Family::Direct => {}
+        }
+        self.set_children(last);
+        child
+    }
+
+    /// Moves all children of `self` to `target`, which has none yet and slots enough.
+    pub(super) fn move_edges(&mut self, target: &mut Self) {
+        let (from, to) = (self.header(), target.header());
+        let both_linear =
+            from.layout().family() == Family::Linear && to.layout().family() == Family::Linear;
+        if both_linear || from.layout() == to.layout() {
+            let (index, slots) = self.edges_mut();
+            let (target_index, target_slots) = target.edges_mut();
+            let index_bytes = index.len().min(target_index.len());
+            let slot_count = slots.len().min(target_slots.len());
+            target_index[..index_bytes].copy_from_slice(&index[..index_bytes]);
+            target_slots[..slot_count].swap_with_slice(&mut slots[..slot_count]);
+            target.set_children(from.children());
+            self.set_children(0);
+            return;
+        }
+        for byte in 0..=u8::MAX {
+            if let Some(slot) = self.find(byte) {
+                let child = self.edges_mut().1[slot].take();
+                target.insert_edge(byte, child.expect("the slot was found taken"));
+            }
+        }
+        self.set_children(0);
+    }
+
+    /// Where a walk in key order begins that skips the children behind bytes below `byte`.
+    pub(super) fn lower_bound(&self, byte: u8) -> usize {
+        let header = self.header();
+        match header.layout().family() {
+            Family::Linear => {
+                self.index()[..header.children()].partition_point(|&present| present < byte)
+            }
+            Family::Indexed | Family::Direct => usize::from(byte),
+        }
+    }
+
+    /// The first child in key order from a place on: 0, [`Self::lower_bound`] or [`Edge::next`].
+    pub(super) fn edge_from(&self, place: usize) -> Option<Edge<'_, V>> {
+        let header = self.header();
+        let (place, byte, slot) = match header.layout().family() {
+            Family::Linear if place < header.children() => (place, self.index()[place], place),
+            Family::Linear => return None,
+            Family::Indexed => {
+                let rest = &self.index()[place..];
+                let byte = place + rest.iter().position(|&number| number != 0)?;
+                (byte, byte_of(byte), usize::from(self.index()[byte]) - 1)
+            }
+            Family::Direct => {
+                let byte = place + self.slots()[place..].iter().position(Option::is_some)?;
+                (byte, byte_of(byte), byte)
+            }
+        };
+        let child = self.slots()[slot]
+            .as_ref()
+            .expect("the slot was found taken");
+        Some(Edge {
+            next: place + 1,
+            byte,
+            child,
+        })
+    }
+}
+
+fn slot_number(number: usize) -> u8 {
+    u8::try_from(number).expect("an indexed node has 64 slots")
+}
+
+fn byte_of(place: usize) -> u8 {
+    u8::try_from(place).expect("tables by byte have 256 places")
+}

@@ -1,0 +1,208 @@
+//! Changes to a trie's shape: what inserting and removing do once the place is found.
+//!
+//! Every change keeps the shape canonical up to the slack of `Layout::shrink_at`: a node without
+//! a value has at least two children, a leaf has a value. A change of layout, prefix or room
+//! makes a new allocation and moves value and children over; `heap`, the trie's count of its
+//! bytes, follows each.
+
+use std::mem;
+
+use super::layout::Layout;
+use super::raw::Node;
+
+impl<V> Node<V> {
+    /// A leaf: the rest of a key, and its value.
+    pub(super) fn leaf(suffix: &[u8], value: V, heap: &mut usize) -> Self {
+        let mut leaf = Self::new(Layout::Leaf, [suffix, &[], &[]], true);
+        leaf.put_value(value);
+        *heap += leaf.bytes();
+        leaf
+    }
+
+    /// Gives a value to a node that has none.
+    pub(super) fn add_value(&mut self, value: V, heap: &mut usize) {
+        let roomy = Self::new(self.header().layout(), [self.prefix(), &[], &[]], true);
+        self.move_into(roomy, heap);
+        self.put_value(value);
+    }
+
+    /// Adds a child behind a byte that has none, widening the node if it is full.
+    pub(super) fn add_child(&mut self, byte: u8, child: Self, heap: &mut usize) {
+        let header = self.header();
+        if header.children() == header.layout().slots() {
+            self.change_layout(header.layout().wider(), heap);
+        }
+        self.insert_edge(byte, child);
+    }
+
+    /// Inserts a key that leaves this node's prefix at `at`, where `rest` of the key remains.
+    ///
+    /// ```text
+    ///   "romane"  + "romulus"   →   "rom" ─a→ "ne"       "romane" + "rom"  →  "rom"= ─a→ "ne"
+    ///                                     └u→ "lus"
+    /// ```
+    pub(super) fn split(&mut self, at: usize, rest: &[u8], value: V, heap: &mut usize) {
+        let (shared, own) = self.prefix().split_at(at);
+        let (&byte, own) = own
+            .split_first()
+            .expect("the key left the prefix before its end");
+        let mut parent = Self::new(Layout::Linear2, [shared, &[], &[]], rest.is_empty());
+        *heap += parent.bytes();
+        let header = self.header();
+        let lower = Self::new(header.layout(), [own, &[], &[]], header.has_room());
+        self.move_into(lower, heap);
+        match rest.split_first() {
+            None => parent.put_value(value),
+            Some((&branch, suffix)) => parent.insert_edge(branch, Self::leaf(suffix, value, heap)),
+        }
+        let lower = mem::replace(self, parent);
+        self.insert_edge(byte, lower);
+    }
+
+    /// Takes the value of an inner node, which then may not be worth a node of its own.
+    pub(super) fn remove_value(&mut self, heap: &mut usize) -> Option<V> {
+        let value = self.take_value()?;
+        if self.header().children() == 1 {
+            self.merge_with_only_child(heap);
+        } else {
+            let tight = Self::new(self.header().layout(), [self.prefix(), &[], &[]], false);
+            self.move_into(tight, heap);
+        }
+        Some(value)
+    }
+
+    /// Removes the leaf behind `byte`, found in `slot`, and what of this node it was the reason for.
+    pub(super) fn remove_leaf(&mut self, byte: u8, slot: usize, heap: &mut usize) -> Option<V> {
+        let mut leaf = self.remove_edge(byte, slot);
+        *heap -= leaf.bytes();
+        let header = self.header();
+        if header.children() == 1 && !header.has_value() {
+            self.merge_with_only_child(heap);
+        } else if header.children() <= header.layout().shrink_at() {
+            self.change_layout(header.layout().smaller(), heap);
+        }
+        leaf.take_value()
+    }
+
+    /// Replaces the node by its only child, with both prefixes joined around the byte between.
+    fn merge_with_only_child(&mut self, heap: &mut usize) {
+        let edge = self.edge_from(0).expect("a node to merge has a child");
+        let byte = edge.byte;
+        let slot = self.find(byte).expect("the child was found");
+        let mut child = self.remove_edge(byte, slot);
+        let header = child.header();
+        let prefix = [self.prefix(), &[byte], child.prefix()];
+        let joined = Self::new(header.layout(), prefix, header.has_room());
+        child.move_into(joined, heap);
+        *heap -= self.bytes();
+        *self = child;
+    }
+
+    fn change_layout(&mut self, layout: Layout, heap: &mut usize) {
+        let changed = Self::new(layout, [self.prefix(), &[], &[]], self.header().has_room());
+        self.move_into(changed, heap);
+    }
+
+    /// Moves value and children to `target`, which takes this node's place.
+    fn move_into(&mut self, mut target: Self, heap: &mut usize) {
+        if let Some(value) = self.take_value() {
+            target.put_value(value);
+        }
+        self.move_edges(&mut target);
+        *heap += target.bytes();
+        *heap -= self.bytes();
+        *self = target;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trie::Trie;
+
+    /// The layouts of a node while `bytes` come, then while they go, each named once a change.
+    fn layouts(bytes: impl Iterator<Item = u8> + Clone) -> (Vec<Layout>, Vec<Layout>) {
+        // The empty key's value keeps the node from merging with its last child.
+        let mut trie = Trie::new();
+        trie.insert(b"", 0);
+        let seen = |trie: &Trie<u64>| {
+            trie.check_invariants();
+            trie.root
+                .as_ref()
+                .expect("the empty key is there")
+                .header()
+                .layout()
+        };
+        let grow = bytes.clone().map(|byte| {
+            assert_eq!(trie.insert(&[byte, byte], u64::from(byte)), None);
+            seen(&trie)
+        });
+        let mut up: Vec<Layout> = grow.collect();
+        let shrink = bytes.map(|byte| {
+            assert_eq!(trie.remove(&[byte, byte]), Some(u64::from(byte)));
+            seen(&trie)
+        });
+        let mut down: Vec<Layout> = shrink.collect();
+        up.dedup();
+        down.dedup();
+        (up, down)
+    }
+
+    #[test]
+    fn a_node_walks_all_layouts_up_and_down() {
+        use Layout::{Direct256, Indexed64, Leaf, Linear2, Linear4, Linear8, Linear16, Linear32};
+        let expected = [
+            Linear2, Linear4, Linear8, Linear16, Linear32, Indexed64, Direct256,
+        ];
+        let mut back = expected;
+        back.reverse();
+        let orders: [fn(u8) -> u8; 3] = [|i| i, |i| 255 - i, |i| i.wrapping_mul(91)];
+        for order in orders {
+            let (up, down) = layouts((0..=255).map(order));
+            assert_eq!(up, expected);
+            assert_eq!(down, [&back[..], &[Leaf]].concat());
+        }
+    }
+
+    #[test]
+    fn a_node_at_a_boundary_keeps_its_layout() {
+        for layout in [
+            Layout::Linear8,
+            Layout::Linear16,
+            Layout::Indexed64,
+            Layout::Direct256,
+        ] {
+            let full = layout.smaller().slots();
+            let mut trie = Trie::new();
+            for byte in 0..=full {
+                trie.insert(&[u8::try_from(byte).unwrap()], ());
+            }
+            for _ in 0..3 {
+                assert_eq!(trie.remove(&[0]), Some(()));
+                assert_eq!(trie.root.as_ref().unwrap().header().layout(), layout);
+                assert_eq!(trie.insert(&[0], ()), None);
+            }
+        }
+    }
+
+    #[test]
+    fn splitting_and_removing_restore_the_size() {
+        let mut trie = Trie::new();
+        trie.insert(b"romane", 1);
+        let alone = trie.bytes();
+        for other in [
+            &b""[..],
+            b"rom",
+            b"romanes",
+            b"romulus",
+            b"xerxes",
+            b"romanE",
+        ] {
+            trie.insert(other, 2);
+            trie.check_invariants();
+            assert!(trie.bytes() > alone);
+            assert_eq!(trie.remove(other), Some(2));
+            assert_eq!(trie.bytes(), alone, "{other:?} left something behind");
+        }
+    }
+}
