@@ -1,1 +1,3 @@
 //! kvserver
+
+pub mod log;
