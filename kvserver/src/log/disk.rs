@@ -7,14 +7,14 @@
 pub mod directory;
 pub mod memory;
 
-use std::io;
+use std::{fmt, io};
 
 /// One directory of files. Names are plain file names, never paths.
 ///
 /// What an implementation promises, and no more: a name that was created, renamed or removed is
 /// so for good only after [`Disk::sync_directory`]; bytes are there for good only after
 /// [`DiskFile::sync`]. Before that a crash may keep all, some or none of it.
-pub trait Disk: Send + Sync + 'static {
+pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// An open file.
     type File: DiskFile;
 
@@ -43,7 +43,7 @@ pub trait Disk: Send + Sync + 'static {
 }
 
 /// An open file, read and written at given offsets.
-pub trait DiskFile: Send + Sync {
+pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     /// Writes all of `bytes` at `offset`; after an error any part of them may be there.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 

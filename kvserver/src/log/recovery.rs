@@ -9,7 +9,15 @@ use kvcore::{
     slot::{Slot, SlotSet},
 };
 
-use super::options::SegmentId;
+use super::{Location, options::SegmentId};
+
+mod inventory;
+mod order;
+mod replay;
+mod survey;
+mod tail;
+
+pub(super) use order::open;
 
 /// What opening a log hands to its visitor for every record in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +94,33 @@ pub struct DamagedRange {
     pub reason: &'static str,
 }
 
+impl RecoveredEntry {
+    /// The slot it belongs to.
+    pub fn slot(&self) -> Slot {
+        match self {
+            Self::Record { key, .. } => key.slot(),
+            Self::Chunk { slot, .. } => *slot,
+        }
+    }
+}
+
 impl Damage {
+    /// The damage of this and that.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::All, _) | (_, Self::All) => Self::All,
+            (this, Self::None) => this,
+            (Self::None, that) => that.clone(),
+            (Self::Slots(mut slots), Self::Slots(more)) => {
+                for slot in more.iter() {
+                    slots.insert(slot);
+                }
+                Self::Slots(slots)
+            }
+        }
+    }
+
     /// The damage of one slot.
     pub fn of(slot: Slot) -> Self {
         Self::Slots(std::iter::once(slot).collect())
