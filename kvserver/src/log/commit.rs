@@ -107,9 +107,14 @@ impl<D: Disk> Log<D> {
         if !is_full(error) {
             return self.poison("a write failed", error);
         }
-        if let Err(error) = self.active.file.truncate(u64::from(self.active.end)) {
+        // Synced too: after a crash, the rest of the write would pass for a batch that rotted.
+        self.counts.fsyncs += 1;
+        let file = &self.active.file;
+        let end = u64::from(self.active.end);
+        if let Err(error) = file.truncate(end).and_then(|()| file.sync()) {
             return self.poison("a failed write could not be undone", &error);
         }
+        self.active.durable = self.active.end;
         self.batch.clear();
         CommitError::DiskFull {
             reason: error.to_string(),

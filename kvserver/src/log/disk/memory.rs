@@ -92,9 +92,9 @@ impl MemoryDisk {
         self.0.lock().room = bytes;
     }
 
-    /// Lets the sync after this many more fail, of a file or of the directory.
-    pub fn fail_sync_after(&self, syncs: u32) {
-        self.0.lock().syncs_until_failure = Some(syncs);
+    /// Lets the sync after this many more fail, of a file or of the directory; `None` lets none.
+    pub fn fail_sync_after(&self, syncs: Option<u32>) {
+        self.0.lock().syncs_until_failure = syncs;
     }
 
     /// Flips one bit of a file, on the medium too.
