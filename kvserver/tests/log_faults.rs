@@ -1,5 +1,13 @@
 //! What single faults do to a log: rot, missing files, a full disk, failing syncs, foreign files.
 
+// Test helpers outside of #[test] functions may unwrap too; test numbers are small; and the
+// names of the log's files have no other case.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::case_sensitive_file_extension_comparisons
+)]
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -1,5 +1,13 @@
 //! Random histories of a log on a disk that loses power, checked against a model.
 
+// Test helpers outside of #[test] functions may unwrap too; test numbers are small; and the
+// names of the log's files have no other case.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::case_sensitive_file_extension_comparisons
+)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,

@@ -64,11 +64,12 @@ impl Batch {
         entry: &Entry,
     ) -> Result<Location, AppendError> {
         let most = HEADER_BYTES + BODY_BYTES_MAX;
+        // Room for this record, and for the marks and the footer that end a segment.
+        let last_offset = u32::MAX as usize - 2 * most;
         let pending = self.bytes.len();
-        let offset = u32::try_from(active.end as usize + pending)
-            .ok()
-            .filter(|&offset| offset < u32::MAX - 2 * most as u32)
-            .filter(|_| pending + most <= BATCH_BYTES_MAX)
+        let offset = Some(active.end as usize + pending)
+            .filter(|&offset| offset < last_offset && pending + most <= BATCH_BYTES_MAX)
+            .and_then(|offset| u32::try_from(offset).ok())
             .ok_or(AppendError::BatchFull { pending })?;
         entry
             .check()

@@ -218,12 +218,13 @@ fn read_chunk(slot: Slot, body: &Bytes, values: Values) -> Option<RecoveredEntry
     let length = whole
         .checked_sub(CHUNK_HEAD_BYTES)
         .filter(|&length| length <= CHUNK_BYTES)?;
+    let length = u32::try_from(length).ok()?;
     let index = u32_at(head, 16);
     ((index as usize) < CHUNKS_MAX).then(|| RecoveredEntry::Chunk {
         upload: UploadId(u128_at(head, 0)),
         slot,
         index,
-        length: length as u32,
+        length,
         bytes: (values == Values::Loaded).then(|| body.slice(CHUNK_HEAD_BYTES..)),
     })
 }

@@ -109,7 +109,7 @@ pub enum ReadError {
     Gone(SegmentId),
     /// The bytes are not what was written: the record is lost here, other copies have it.
     #[error("damage in the log: {0}")]
-    Damaged(DamagedRange),
+    Damaged(Box<DamagedRange>),
     /// The disk failed.
     #[error("cannot read segment {segment}: {source}")]
     Io {

@@ -27,6 +27,9 @@ use super::SegmentId;
 /// Bytes of a header.
 pub(super) const HEADER_BYTES: usize = 24;
 
+/// The same, to add to a body's length.
+const HEADER_BYTES_U32: u32 = 24;
+
 /// Starts every header.
 pub(super) const MAGIC: [u8; 2] = [0xB7, 0x4C];
 
@@ -109,9 +112,8 @@ impl Kind {
             Self::Record => 20..BODY_BYTES_MAX + 1,
             Self::Chunk => 20..CHUNK_BYTES + 21,
             Self::Mark => 8..9,
-            Self::Retired => 4..5,
             Self::Roster => 4..SEGMENTS_MAX * 4 + 1,
-            Self::Footer => 4..5,
+            Self::Retired | Self::Footer => 4..5,
         }
     }
 
@@ -157,7 +159,7 @@ impl Header {
 
     /// Bytes of the whole record.
     pub(super) fn record_bytes(&self) -> u32 {
-        self.body_bytes + HEADER_BYTES as u32
+        self.body_bytes + HEADER_BYTES_U32
     }
 
     /// Whether `body` is what was written.
@@ -205,7 +207,7 @@ pub(super) fn push(
     header[20..].copy_from_slice(&crc.to_le_bytes());
     Previous {
         slot,
-        bytes: body_bytes + HEADER_BYTES as u32,
+        bytes: body_bytes + HEADER_BYTES_U32,
     }
 }
 
@@ -229,6 +231,7 @@ pub(super) fn u128_at(bytes: &[u8], at: usize) -> u128 {
     u128::from_le_bytes(bytes[at..at + 16].try_into().expect("sixteen bytes"))
 }
 
+const _: () = assert!(HEADER_BYTES == HEADER_BYTES_U32 as usize);
 const _: () = assert!(BODY_BYTES_MAX + HEADER_BYTES < u32::MAX as usize);
 
 #[cfg(test)]

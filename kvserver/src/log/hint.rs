@@ -141,7 +141,7 @@ impl<F: DiskFile> Hint<F> {
             && u32_at(&head, 12) == segment.0
             && u128_at(&head, 16) == log
             && crc32fast::hash(&head[..56]) == u32_at(&head, 56)
-            && hint.segment_bytes <= u64::from(u32::MAX)
+            && u32::try_from(hint.segment_bytes).is_ok()
             // A line is never longer than its record.
             && hint.lines_bytes <= hint.segment_bytes
             && hint.file.length().ok()? == hint.lines_bytes + HEAD_BYTES as u64;

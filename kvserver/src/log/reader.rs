@@ -90,12 +90,12 @@ impl<D: Disk> LogReader<D> {
         let offset = u64::from(offset);
         let damaged = |slots, reason| {
             let range = offset..offset + u64::from(length);
-            ReadError::Damaged(DamagedRange {
+            ReadError::Damaged(Box::new(DamagedRange {
                 segment,
                 range,
                 slots,
                 reason,
-            })
+            }))
         };
         let sizes = HEADER_BYTES..=HEADER_BYTES + BODY_BYTES_MAX;
         if !sizes.contains(&(length as usize)) {
@@ -153,7 +153,9 @@ impl<D: Disk> Iterator for SegmentScan<D> {
         loop {
             let (offset, header, body) = match self.walk.as_mut()?.step() {
                 Ok(None) => return None,
-                Ok(Some(Step::Bad(bad))) => return Some(Err(ReadError::Damaged(bad.at(segment)))),
+                Ok(Some(Step::Bad(bad))) => {
+                    return Some(Err(ReadError::Damaged(Box::new(bad.at(segment)))));
+                }
                 Ok(Some(Step::Record {
                     offset,
                     header,
@@ -168,7 +170,7 @@ impl<D: Disk> Iterator for SegmentScan<D> {
             let location = location(segment, offset, &header);
             return Some(match Entry::from_body(header.kind, slot, &body) {
                 Some(entry) => Ok((location, entry)),
-                None => Err(ReadError::Damaged(no_entry(location, &header))),
+                None => Err(ReadError::Damaged(Box::new(no_entry(location, &header)))),
             });
         }
     }

@@ -13,6 +13,7 @@ use super::{Location, options::SegmentId};
 
 mod inventory;
 mod order;
+mod plan;
 mod replay;
 mod survey;
 mod tail;

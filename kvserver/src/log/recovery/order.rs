@@ -1,9 +1,6 @@
 //! The order of opening: what is there, what should be there, what it holds, and where it ends.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use super::{
     super::{
@@ -11,33 +8,19 @@ use super::{
         batch::{Active, Batch},
         control::{Occasion, Regime, Trust},
         disk::Disk,
-        frame::SEGMENTS_MAX,
+        hint::Lines,
         reader::Files,
-        segment::segment_name,
+        segment::{hint_name, segment_name},
         space::{Segment, Space, State},
         walk::Flaw,
     },
     Damage, DamagedRange, RecoveredEntry, Recovery,
-    inventory::{Found, Inventory, failed},
-    replay::{Place, missing, replay},
-    survey::{End, Survey},
+    inventory::{Inventory, failed},
+    plan::Plan,
+    replay::{Replayed, replay},
+    survey::End,
     tail,
 };
-
-/// What is known before any record is handed out.
-struct Plan {
-    found: BTreeMap<SegmentId, Found>,
-    surveys: BTreeMap<SegmentId, Survey>,
-    /// The segment being written when the log stopped, and how it ends.
-    last: SegmentId,
-    end: End,
-    /// The segments that belong to the log.
-    expected: BTreeSet<SegmentId>,
-    /// Damage that shows in the order of the segments.
-    damaged: Vec<DamagedRange>,
-    /// A segment that was being made.
-    unfinished: Option<SegmentId>,
-}
 
 /// Opens the log in `disk`.
 pub(in super::super) fn open<D: Disk>(
@@ -62,105 +45,6 @@ pub(in super::super) fn open<D: Disk>(
 }
 
 impl Plan {
-    /// `None` if there is no log yet.
-    fn make<D: Disk>(files: &Files<D>, inventory: &Inventory) -> Result<Option<Self>, OpenError> {
-        let mut found = inventory.segments.clone();
-        let mut surveys = BTreeMap::new();
-        let mut unfinished = None;
-        // From the newest back to one that tells what belongs to the log.
-        while let Some((&id, segment)) = found
-            .iter()
-            .rev()
-            .find(|(id, _)| !surveys.contains_key(*id))
-        {
-            let survey = survey(files, id, segment)?;
-            if surveys.is_empty() && unfinished.is_none() && survey.is_unfinished(id, segment) {
-                unfinished = Some(id);
-                found.remove(&id);
-                continue;
-            }
-            let has_roster = survey.roster.is_some();
-            surveys.insert(id, survey);
-            if has_roster {
-                break;
-            }
-        }
-        let Some((&last, tail)) = found.last_key_value() else {
-            return Ok(None);
-        };
-        let end = surveys[&last].end(tail.length);
-        let mut plan = Self {
-            found,
-            surveys,
-            last,
-            end,
-            expected: BTreeSet::new(),
-            damaged: Vec::new(),
-            unfinished,
-        };
-        plan.expect_segments(files);
-        Ok(Some(plan))
-    }
-
-    /// Tells which segments belong to the log, and which of them are missing.
-    fn expect_segments<D: Disk>(&mut self, files: &Files<D>) {
-        let Some((&newest, first)) = self.surveys.first_key_value() else {
-            return;
-        };
-        match &first.roster {
-            Some(roster) => self.expected.extend(roster),
-            None => {
-                self.expected.extend(self.found.keys());
-                self.damaged
-                    .push(all_lost(newest, "no roster of the log can be read"));
-            }
-        }
-        let mut end = self.last.0.saturating_add(1);
-        if self.surveys[&self.last].sealed {
-            // The name of the next segment was durable before the footer was written.
-            end = end.saturating_add(1);
-        }
-        if let Some(unfinished) = self.unfinished {
-            end = unfinished.0;
-        }
-        if (end - newest.0) as usize > SEGMENTS_MAX {
-            self.damaged
-                .push(all_lost(newest, "the segments behind are missing"));
-            self.expected.extend(self.found.keys());
-        } else {
-            self.expected.extend((newest.0..end).map(SegmentId));
-        }
-        for (&id, survey) in &self.surveys {
-            let end = if id == self.last {
-                self.end.kept
-            } else {
-                u64::MAX
-            };
-            for retired in survey.retired(end) {
-                self.expected.remove(&retired);
-            }
-        }
-        // Whatever a retirement says, the log goes on in its last segment.
-        self.expected.insert(self.last);
-        let gone = self
-            .expected
-            .iter()
-            .filter(|id| !self.found.contains_key(id));
-        self.damaged.extend(gone.map(|&id| missing(files, id)));
-    }
-
-    fn place(&self, id: SegmentId) -> Place {
-        if id == self.last {
-            return Place::Last {
-                kept: self.end.kept,
-            };
-        }
-        match self.surveys.contains_key(&id) {
-            true => Place::InnerSurveyed,
-            false => Place::Inner,
-        }
-    }
-
     fn carry_out<D: Disk>(
         mut self,
         files: Arc<Files<D>>,
@@ -171,29 +55,16 @@ impl Plan {
         let mut space = Space::default();
         let mut recovery = self.report();
         let mut last_lines = None;
-        for &id in &self.expected {
-            let mut segment = Segment {
-                bytes: 0,
-                live: 0,
-                state: State::Missing,
-            };
-            if let Some(found) = self.found.get(&id) {
-                let replayed = replay(&files, &options, (id, found, self.place(id)), visit)?;
-                recovery.records += replayed.records;
-                recovery.from_hints += usize::from(replayed.from_hint);
-                segment.bytes = found.length;
-                segment.live = replayed.live;
-                let lost = |damaged: &DamagedRange| damaged.slots != Damage::None;
-                segment.state = match replayed.damaged.iter().any(lost) {
-                    true => State::Damaged,
-                    false => State::Sealed,
-                };
-                if id == self.last && segment.state == State::Sealed {
-                    last_lines = Some(replayed.lines);
-                }
-                self.damaged.extend(replayed.damaged);
-            }
+        for id in self.expected.clone() {
+            let at = self.found.get(&id).map(|found| (id, found, self.place(id)));
+            let replayed = at
+                .map(|at| replay(&files, &options, at, visit))
+                .transpose()?;
+            let (segment, lines) = self.account(id, replayed, &mut recovery);
             space.insert(id, segment);
+            if id == self.last {
+                last_lines = lines;
+            }
         }
         self.judge(&mut recovery);
         let next_segment = self.next_segment()?;
@@ -231,9 +102,34 @@ impl Plan {
             options,
         };
         self.settle(&mut log)?;
-        self.sweep(&log, inventory)?;
+        sweep(&log, inventory)?;
         recovery.segments = log.space.len();
         Ok((log, recovery))
+    }
+
+    /// Counts what one segment held; its hint's lines if nothing in it is lost.
+    fn account(
+        &mut self,
+        id: SegmentId,
+        replayed: Option<Replayed>,
+        recovery: &mut Recovery,
+    ) -> (Segment, Option<Lines>) {
+        let bytes = self.found.get(&id).map_or(0, |found| found.length);
+        let Some(replayed) = replayed else {
+            let (live, state) = (0, State::Missing);
+            return (Segment { bytes, live, state }, None);
+        };
+        recovery.records += replayed.records;
+        recovery.from_hints += usize::from(replayed.from_hint);
+        let lost = |damaged: &DamagedRange| damaged.slots != Damage::None;
+        let (state, lines) = if replayed.damaged.iter().any(lost) {
+            (State::Damaged, None)
+        } else {
+            (State::Sealed, Some(replayed.lines))
+        };
+        self.damaged.extend(replayed.damaged);
+        let live = replayed.live;
+        (Segment { bytes, live, state }, lines)
     }
 
     /// Makes durable what is kept, cuts what is not, and makes the log ready for writing.
@@ -259,34 +155,6 @@ impl Plan {
             log.space.set_state(self.last, State::Active);
             Ok(())
         }
-    }
-
-    /// Removes what does not belong to the log any more: now that what replaced it is durable.
-    fn sweep<D: Disk>(&self, log: &Log<D>, inventory: &Inventory) -> Result<(), OpenError> {
-        let mut stale: Vec<String> = Vec::new();
-        let belongs = |id: &SegmentId| log.space.get(*id).is_some();
-        let segments = inventory.segments.keys().filter(|id| !belongs(id));
-        stale.extend(segments.map(|&id| segment_name(id)));
-        let hints = inventory.hints.iter().filter(|id| !belongs(id));
-        stale.extend(hints.map(|&id| super::super::segment::hint_name(id)));
-        for name in &stale {
-            log.files
-                .disk
-                .remove(name)
-                .map_err(failed("remove", name))?;
-        }
-        let synced = log.files.disk.sync_directory();
-        synced.map_err(failed("sync", "the directory"))
-    }
-
-    /// The number of the next segment: none that was ever used.
-    fn next_segment(&self) -> Result<SegmentId, OpenError> {
-        let highest = self.expected.last().copied().unwrap_or(self.last);
-        let next = highest.0.checked_add(1).map(SegmentId);
-        next.ok_or_else(|| OpenError::Foreign {
-            name: segment_name(highest),
-            reason: "no number is left behind it".to_owned(),
-        })
     }
 
     fn report(&self) -> Recovery {
@@ -326,17 +194,20 @@ impl Plan {
     }
 }
 
-fn survey<D: Disk>(files: &Files<D>, id: SegmentId, found: &Found) -> Result<Survey, OpenError> {
-    let name = segment_name(id);
-    let file = files.disk.open_read(&name).map_err(failed("open", &name))?;
-    Survey::take(Arc::new(file), files.salt(id), found.length).map_err(failed("read", &name))
-}
-
-fn all_lost(segment: SegmentId, reason: &'static str) -> DamagedRange {
-    DamagedRange {
-        segment,
-        range: 0..0,
-        slots: Damage::All,
-        reason,
+/// Removes what does not belong to the log any more: now that what replaced it is durable.
+fn sweep<D: Disk>(log: &Log<D>, inventory: &Inventory) -> Result<(), OpenError> {
+    let mut stale: Vec<String> = Vec::new();
+    let belongs = |id: &SegmentId| log.space.get(*id).is_some();
+    let segments = inventory.segments.keys().filter(|id| !belongs(id));
+    stale.extend(segments.map(|&id| segment_name(id)));
+    let hints = inventory.hints.iter().filter(|id| !belongs(id));
+    stale.extend(hints.map(|&id| hint_name(id)));
+    for name in &stale {
+        log.files
+            .disk
+            .remove(name)
+            .map_err(failed("remove", name))?;
     }
+    let synced = log.files.disk.sync_directory();
+    synced.map_err(failed("sync", "the directory"))
 }

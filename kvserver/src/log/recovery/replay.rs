@@ -77,9 +77,10 @@ pub(super) fn replay<D: Disk>(
             reason: "a copy of the head does not pass its check",
         });
     }
-    let values = match options.load_values {
-        true => Values::Loaded,
-        false => Values::Skipped,
+    let values = if options.load_values {
+        Values::Loaded
+    } else {
+        Values::Skipped
     };
     replayed.read(files, (id, found, place), values, visit)?;
     if let Some(hint) = &hint {
