@@ -121,7 +121,9 @@ impl Model {
             }
         })
         .unwrap_or_else(|error| panic!("seed {}: {error}", self.seed));
-        superseded.into_iter().for_each(|at| log.release(at));
+        for at in superseded {
+            log.release(at);
+        }
         let reader = log.reader();
         for (&number, &(sequence, at)) in &state {
             assert_eq!(
@@ -283,7 +285,7 @@ impl Model {
                 self.append();
                 self.commit(SyncNow::Yes);
             }
-            45..60 if self.seed % 2 == 0 => {
+            45..60 if self.seed.is_multiple_of(2) => {
                 self.append();
                 self.commit(SyncNow::No);
             }
