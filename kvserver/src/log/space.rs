@@ -132,7 +132,10 @@ impl Space {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        State::{Active, Damaged, Repaired, Sealed},
+        *,
+    };
 
     fn space(segments: &[(u64, State)]) -> Space {
         let numbered = (1..).map(SegmentId).zip(segments);
@@ -156,7 +159,6 @@ mod tests {
     fn the_least_live_goes_first_and_only_when_worth_it() {
         let options = LogOptions::default();
         let victim = |segments: &[(u64, State)]| space(segments).victim(&options).map(|id| id.0);
-        use State::{Active, Damaged, Repaired, Sealed};
         assert_eq!(victim(&[(40, Sealed), (30, Sealed), (0, Active)]), Some(2));
         assert_eq!(victim(&[(60, Sealed), (55, Sealed), (0, Active)]), None);
         // Half of one segment in ten is not enough garbage to copy for.

@@ -187,6 +187,13 @@ impl NameChange {
 }
 
 impl Contents {
+    fn write_back(&mut self, change: Change) {
+        match change {
+            Change::Write { offset, bytes } => overwrite(&mut self.durable, offset, &bytes),
+            Change::Truncate { length } => self.durable.resize(length, 0),
+        }
+    }
+
     fn crash(&mut self, random: &mut StdRng) {
         let keep_percent = random.random_range(0..=100);
         for change in self.unsynced.drain(..) {
@@ -340,9 +347,12 @@ impl DiskFile for MemoryFile {
         let mut state = self.state()?;
         let outcome = state.count_sync();
         let file = &mut state.files[self.file];
-        file.unsynced.clear();
+        let changes = std::mem::take(&mut file.unsynced);
         if outcome.is_ok() {
-            file.durable = file.current.clone();
+            // Only these: what an earlier failed sync has forgotten stays off the medium.
+            for change in changes {
+                file.write_back(change);
+            }
         }
         outcome
     }
