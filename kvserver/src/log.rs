@@ -1,6 +1,6 @@
 //! The log: where a member's records are durable.
 //!
-//! It is a sequence of append-only segments ([`segment`] draws their file, [`frame`] their
+//! It is a sequence of append-only segments (`segment` draws their file, `frame` their
 //! records). One thread owns the [`Log`] and appends; any number of [`LogReader`]s read. The store
 //! keeps the keys and where their records lie, tells the log which records died, and compacts: it
 //! appends the live records of a [`Log::victim`] again and retires it.
