@@ -1,0 +1,213 @@
+//! The order of opening: what is there, what should be there, what it holds, and where it ends.
+
+use std::sync::Arc;
+
+use super::{
+    super::{
+        Location, Log, LogOptions, LogStats, OpenError, SegmentId,
+        batch::{Active, Batch},
+        control::{Occasion, Regime, Trust},
+        disk::Disk,
+        hint::Lines,
+        reader::Files,
+        segment::{hint_name, segment_name},
+        space::{Segment, Space, State},
+        walk::Flaw,
+    },
+    Damage, DamagedRange, RecoveredEntry, Recovery,
+    inventory::{Inventory, failed},
+    plan::Plan,
+    replay::{Replayed, replay},
+    survey::End,
+    tail,
+};
+
+/// Opens the log in `disk`.
+pub(in super::super) fn open<D: Disk>(
+    disk: Arc<D>,
+    options: LogOptions,
+    visit: &mut dyn FnMut(Location, RecoveredEntry),
+) -> Result<(Log<D>, Recovery), OpenError> {
+    let segment_bytes = options.segment_bytes;
+    if !(LogOptions::SEGMENT_BYTES_MIN..=LogOptions::SEGMENT_BYTES_MAX).contains(&segment_bytes) {
+        return Err(OpenError::Options { segment_bytes });
+    }
+    let inventory = Inventory::take(&*disk)?;
+    let log = inventory.log.unwrap_or(options.new_log_id);
+    let files = Arc::new(Files::new(disk, log));
+    for name in &inventory.unfinished {
+        files.disk.remove(name).map_err(failed("remove", name))?;
+    }
+    match Plan::make(&files, &inventory)? {
+        Some(plan) => plan.carry_out(files, options, &inventory, visit),
+        None => tail::first_segment(files, options),
+    }
+}
+
+impl Plan {
+    fn carry_out<D: Disk>(
+        mut self,
+        files: Arc<Files<D>>,
+        options: LogOptions,
+        inventory: &Inventory,
+        visit: &mut dyn FnMut(Location, RecoveredEntry),
+    ) -> Result<(Log<D>, Recovery), OpenError> {
+        let mut space = Space::default();
+        let mut recovery = self.report();
+        let mut last_lines = None;
+        for id in self.expected.clone() {
+            let at = self.found.get(&id).map(|found| (id, found, self.place(id)));
+            let replayed = at
+                .map(|at| replay(&files, &options, at, visit))
+                .transpose()?;
+            let (segment, lines) = self.account(id, replayed, &mut recovery);
+            space.insert(id, segment);
+            if id == self.last {
+                last_lines = lines;
+            }
+        }
+        self.judge(&mut recovery);
+        let next_segment = self.next_segment()?;
+        let (file, salt) = (tail::open_file(&files, self.last)?, files.salt(self.last));
+        let kept = u32::try_from(self.end.kept).expect("segments are limited");
+        let mut log = Log {
+            space,
+            active: Active {
+                id: self.last,
+                file,
+                salt,
+                end: kept,
+                durable: u32::try_from(self.surveys[&self.last].durable)
+                    .unwrap_or(0)
+                    .min(kept),
+                previous: self.end.point.previous,
+                marked: if self.end.point.ends_with_mark {
+                    kept
+                } else {
+                    0
+                },
+                lines: last_lines,
+            },
+            batch: Batch::default(),
+            next_segment,
+            regime: Regime::Strict,
+            trust: if recovery.intact {
+                Trust::Intact
+            } else {
+                Trust::InDoubt
+            },
+            poison: None,
+            counts: LogStats::default(),
+            files,
+            options,
+        };
+        self.settle(&mut log)?;
+        sweep(&log, inventory)?;
+        recovery.segments = log.space.len();
+        Ok((log, recovery))
+    }
+
+    /// Counts what one segment held; its hint's lines if nothing in it is lost.
+    fn account(
+        &mut self,
+        id: SegmentId,
+        replayed: Option<Replayed>,
+        recovery: &mut Recovery,
+    ) -> (Segment, Option<Lines>) {
+        let bytes = self.found.get(&id).map_or(0, |found| found.length);
+        let Some(replayed) = replayed else {
+            let (live, state) = (0, State::Missing);
+            return (Segment { bytes, live, state }, None);
+        };
+        recovery.records += replayed.records;
+        recovery.from_hints += usize::from(replayed.from_hint);
+        let lost = |damaged: &DamagedRange| damaged.slots != Damage::None;
+        let (state, lines) = if replayed.damaged.iter().any(lost) {
+            (State::Damaged, None)
+        } else {
+            (State::Sealed, Some(replayed.lines))
+        };
+        self.damaged.extend(replayed.damaged);
+        let live = replayed.live;
+        (Segment { bytes, live, state }, lines)
+    }
+
+    /// Makes durable what is kept, cuts what is not, and makes the log ready for writing.
+    fn settle<D: Disk>(&self, log: &mut Log<D>) -> Result<(), OpenError> {
+        for &id in self
+            .found
+            .keys()
+            .filter(|&&id| id != self.last && self.expected.contains(&id))
+        {
+            tail::sync_file(&log.files, id)?;
+        }
+        let sealed = self.surveys[&self.last].sealed;
+        let mark = self.end.point.mark;
+        let says_so =
+            self.end.point.ends_with_mark && mark.is_some_and(|mark| mark.trust == log.trust);
+        tail::settle(log, self.end.flaw.is_some(), sealed, says_so)?;
+        if sealed {
+            tail::next_segment(log)
+        } else if log.active.lines.is_none() {
+            // Its damage is to stay apart from what is written from now on.
+            tail::seal(log)
+        } else {
+            log.space.set_state(self.last, State::Active);
+            Ok(())
+        }
+    }
+
+    fn report(&self) -> Recovery {
+        let torn_bytes = self.found[&self.last].length - self.end.kept;
+        let at = u32::try_from(self.end.kept).expect("segments are limited");
+        Recovery {
+            segments: 0,
+            records: 0,
+            torn_bytes,
+            torn_at: (torn_bytes > 0).then_some((self.last, at)),
+            damage: Damage::None,
+            damaged: Vec::new(),
+            clean_shutdown: false,
+            intact: false,
+            from_hints: 0,
+        }
+    }
+
+    /// Whether anything that was acknowledged may be missing.
+    fn judge(&mut self, recovery: &mut Recovery) {
+        recovery.damaged = std::mem::take(&mut self.damaged);
+        for damaged in &recovery.damaged {
+            recovery.damage =
+                std::mem::replace(&mut recovery.damage, Damage::None).and(&damaged.slots);
+        }
+        let End { point, flaw, .. } = self.end;
+        let closed = point.mark.filter(|mark| {
+            point.ends_with_mark && flaw.is_none() && mark.occasion == Occasion::Closed
+        });
+        recovery.clean_shutdown = closed.is_some();
+        recovery.intact = recovery.damage == Damage::None
+            // Bad bytes may be a torn batch that nobody was promised, or one that rotted.
+            && matches!(flaw, None | Some(Flaw::CutShort | Flaw::BehindFooter))
+            && point.mark.is_some_and(|mark| {
+                mark.trust == Trust::Intact && (mark.regime == Regime::Strict || closed.is_some())
+            });
+    }
+}
+
+/// Removes what does not belong to the log any more: now that what replaced it is durable.
+fn sweep<D: Disk>(log: &Log<D>, inventory: &Inventory) -> Result<(), OpenError> {
+    let mut stale: Vec<String> = Vec::new();
+    let belongs = |id: &SegmentId| log.space.get(*id).is_some();
+    let segments = inventory.segments.keys().filter(|id| !belongs(id));
+    stale.extend(segments.map(|&id| segment_name(id)));
+    let hints = inventory.hints.iter().filter(|id| !belongs(id));
+    stale.extend(hints.map(|&id| hint_name(id)));
+    for name in &stale {
+        log.files
+            .disk
+            .remove(name)
+            .map_err(failed("remove", name))?;
+    }
+    let synced = log.files.disk.sync_directory();
+    synced.map_err(failed("sync", "the directory"))
+}

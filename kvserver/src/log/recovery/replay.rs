@@ -1,0 +1,199 @@
+//! Handing out what a segment holds, from its hint or from itself, and finding damage in it.
+
+use std::{ops::Range, sync::Arc};
+
+use super::{
+    super::{
+        LogOptions, OpenError, SegmentId,
+        disk::Disk,
+        entry::{CHUNK_HEAD_BYTES, Values},
+        frame::{HEADER_BYTES, Header, Kind},
+        hint::{self, Hint, Lines},
+        reader::{Files, location, no_entry},
+        segment::{Copies, HeadState, segment_name},
+        walk::{Bad, Step, Walk},
+    },
+    Damage, DamagedRange, Location, RecoveredEntry,
+    inventory::{Found, failed},
+};
+
+/// Who gets what is found.
+pub(super) type Visit<'a> = dyn FnMut(Location, RecoveredEntry) + 'a;
+
+/// What was found in one segment.
+#[derive(Debug, Default)]
+pub(super) struct Replayed {
+    /// Records handed out.
+    pub records: u64,
+    /// Their bytes.
+    pub live: u64,
+    /// What is wrong.
+    pub damaged: Vec<DamagedRange>,
+    /// Whether it was read from its hint.
+    pub from_hint: bool,
+    /// Lines of a hint, where it was read itself.
+    pub lines: Lines,
+}
+
+/// How a segment stands in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Others follow: it has to have a footer.
+    Inner,
+    /// It is among those read already for what they say of the log; has to have a footer.
+    InnerSurveyed,
+    /// It is the last one: what is to be kept ends here.
+    Last {
+        /// Where.
+        kept: u64,
+    },
+}
+
+/// Hands out the records of one segment.
+pub(super) fn replay<D: Disk>(
+    files: &Files<D>,
+    options: &LogOptions,
+    (id, found, place): (SegmentId, &Found, Place),
+    visit: &mut Visit<'_>,
+) -> Result<Replayed, OpenError> {
+    let hint = Hint::open(&*files.disk, (files.log, id));
+    let whole_head = matches!(found.head, HeadState::Good(_, Copies::Both));
+    let mut replayed = Replayed::default();
+    if let Some(hint) = &hint
+        && place == Place::Inner
+        && whole_head
+        && !options.load_values
+        && hint.segment_bytes == found.length
+    {
+        replayed.from_hint = true;
+        hint.visit(&mut |location, entry| replayed.hand_out(location, entry, visit));
+        return Ok(replayed);
+    }
+    if !whole_head {
+        replayed.damaged.push(DamagedRange {
+            segment: id,
+            range: 0..super::super::segment::HEAD_BYTES as u64,
+            slots: Damage::None,
+            reason: "a copy of the head does not pass its check",
+        });
+    }
+    let values = if options.load_values {
+        Values::Loaded
+    } else {
+        Values::Skipped
+    };
+    replayed.read(files, (id, found, place), values, visit)?;
+    if let Some(hint) = &hint {
+        for damaged in &mut replayed.damaged {
+            name_slots(damaged, hint);
+        }
+    }
+    let sealed = !matches!(place, Place::Last { .. });
+    if hint.is_none() && sealed && replayed.damaged.is_empty() {
+        let of = (files.log, id);
+        if let Err(error) = hint::write(&*files.disk, of, found.length, &replayed.lines) {
+            tracing::warn!(segment = id.0, %error, "no hint was written");
+        }
+    }
+    Ok(replayed)
+}
+
+/// Where any slot may be touched, the hint knows better.
+fn name_slots<F: super::super::disk::DiskFile>(damaged: &mut DamagedRange, hint: &Hint<F>) {
+    if damaged.slots == Damage::All {
+        let Range { start, end } = damaged.range;
+        damaged.slots = Damage::Slots(hint.slots_within(start..end));
+    }
+}
+
+/// The damage of a segment whose file is gone.
+pub(super) fn missing<D: Disk>(files: &Files<D>, id: SegmentId) -> DamagedRange {
+    let mut damaged = DamagedRange {
+        segment: id,
+        range: 0..0,
+        slots: Damage::All,
+        reason: "the file is missing",
+    };
+    if let Some(hint) = Hint::open(&*files.disk, (files.log, id)) {
+        damaged.range = 0..hint.segment_bytes;
+        name_slots(&mut damaged, &hint);
+    }
+    damaged
+}
+
+impl Replayed {
+    fn hand_out(&mut self, location: Location, entry: RecoveredEntry, visit: &mut Visit<'_>) {
+        self.records += 1;
+        self.live += u64::from(location.length);
+        visit(location, entry);
+    }
+
+    fn read<D: Disk>(
+        &mut self,
+        files: &Files<D>,
+        (id, found, place): (SegmentId, &Found, Place),
+        values: Values,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), OpenError> {
+        let name = segment_name(id);
+        let file = files.disk.open_read(&name).map_err(failed("open", &name))?;
+        let end = match place {
+            Place::Last { kept } => kept,
+            Place::Inner | Place::InnerSurveyed => found.length,
+        };
+        let mut walk = Walk::new(Arc::new(file), files.salt(id), end);
+        let mut sealed = false;
+        while let Some(step) = walk.step().map_err(failed("read", &name))? {
+            match step {
+                Step::Bad(bad) => self.note_bad(id, bad),
+                Step::Record {
+                    offset,
+                    header,
+                    body,
+                } => {
+                    sealed |= header.kind == Kind::Footer;
+                    let Some(slot) = header.slot else { continue };
+                    let at = location(id, offset, &header);
+                    match RecoveredEntry::from_body(header.kind, slot, &body, values) {
+                        Some(entry) => {
+                            let part = &body[..kept_part(&entry, &header)];
+                            self.lines.push(at, header.kind, slot, part);
+                            self.hand_out(at, entry, visit);
+                        }
+                        None => self.damaged.push(no_entry(at, &header)),
+                    }
+                }
+            }
+        }
+        if !sealed && !matches!(place, Place::Last { .. }) {
+            self.damaged.push(DamagedRange {
+                segment: id,
+                // However long it was.
+                range: end..u64::from(u32::MAX),
+                slots: Damage::All,
+                reason: "the footer is missing, and what stood before it",
+            });
+        }
+        Ok(())
+    }
+
+    fn note_bad(&mut self, id: SegmentId, bad: Bad) {
+        self.damaged.push(bad.at(id));
+    }
+}
+
+/// Bytes of a record's body that its hint keeps.
+fn kept_part(entry: &RecoveredEntry, header: &Header) -> usize {
+    use kvcore::record::{Body, Payload};
+    let body_bytes = header.record_bytes() as usize - HEADER_BYTES;
+    match entry {
+        RecoveredEntry::Chunk { .. } => CHUNK_HEAD_BYTES,
+        RecoveredEntry::Record { record, .. } => match &record.body {
+            Body::Value {
+                meta,
+                payload: Payload::Whole(_),
+            } => body_bytes - meta.length as usize,
+            _ => body_bytes,
+        },
+    }
+}

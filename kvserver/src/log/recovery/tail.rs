@@ -1,0 +1,203 @@
+//! The end of the log: written once more, cut, marked, and carried on.
+
+use std::sync::Arc;
+
+use super::{
+    super::{
+        CommitError, Log, LogOptions, LogStats, OpenError, SegmentId,
+        batch::{Active, Batch},
+        commit::is_full,
+        control::{Mark, Occasion, Regime, Trust, push_mark},
+        disk::{Disk, DiskFile},
+        frame::Previous,
+        hint::Lines,
+        reader::Files,
+        segment::{Head, creation, segment_name},
+        space::{Segment, Space, State},
+    },
+    Damage, Recovery,
+    inventory::failed,
+};
+
+/// Bytes copied at once.
+const COPY_BYTES: u32 = 1024 * 1024;
+
+/// Opens a segment for writing.
+pub(super) fn open_file<D: Disk>(files: &Files<D>, id: SegmentId) -> Result<D::File, OpenError> {
+    let name = segment_name(id);
+    files.disk.open_write(&name).map_err(failed("open", &name))
+}
+
+/// Makes a segment durable.
+pub(super) fn sync_file<D: Disk>(files: &Files<D>, id: SegmentId) -> Result<(), OpenError> {
+    let synced = open_file(files, id)?.sync();
+    synced.map_err(failed("sync", &segment_name(id)))
+}
+
+/// Makes the tail durable up to the active segment's end, and cuts what is behind.
+pub(super) fn settle<D: Disk>(
+    log: &mut Log<D>,
+    torn: bool,
+    sealed: bool,
+    says_so: bool,
+) -> Result<(), OpenError> {
+    let name = segment_name(log.active.id);
+    write_again(&log.active.file, log.active.durable, log.active.end)
+        .and_then(|()| log.active.file.sync())
+        .map_err(failed("sync", &name))?;
+    log.active.durable = log.active.end;
+    if !sealed && (torn || !says_so) {
+        // Before the cut: once the torn bytes are gone, only the mark tells of the doubt.
+        overwrite_with_mark(log).map_err(failed("mark", &name))?;
+    }
+    if torn {
+        let file = &log.active.file;
+        let cut = file.truncate(u64::from(log.active.end));
+        cut.and_then(|()| file.sync())
+            .map_err(failed("cut", &name))?;
+    }
+    let (id, end) = (log.active.id, u64::from(log.active.end));
+    log.space.grow(id, end, 0);
+    Ok(())
+}
+
+/// Writes the same bytes once more. After a sync that failed they may be in memory only, and
+/// believed to be on disk: another sync alone would not write them (Rebello et al., ATC 2020).
+fn write_again<F: DiskFile>(file: &F, from: u32, to: u32) -> std::io::Result<()> {
+    let mut at = from;
+    let mut buffer = Vec::new();
+    while at < to {
+        let size = COPY_BYTES.min(to - at);
+        buffer.resize(size as usize, 0);
+        file.read_exact_at(u64::from(at), &mut buffer)?;
+        file.write_at(u64::from(at), &buffer)?;
+        at += size;
+    }
+    Ok(())
+}
+
+fn overwrite_with_mark<D: Disk>(log: &mut Log<D>) -> std::io::Result<()> {
+    let mut bytes = Vec::new();
+    let place = (log.active.salt, u64::from(log.active.end));
+    let mark = log.mark(Occasion::Idle);
+    let previous = push_mark(&mut bytes, place, log.active.previous, mark);
+    let file = &log.active.file;
+    match file.write_at(place.1, &bytes) {
+        // A full disk must not keep an intact log from opening.
+        Err(error) if is_full(&error) && log.trust == Trust::Intact => {
+            file.truncate(place.1)?;
+            return file.sync();
+        }
+        other => other?,
+    }
+    file.sync()?;
+    log.active.end += previous.bytes;
+    log.active.durable = log.active.end;
+    log.active.marked = log.active.end;
+    log.active.previous = previous;
+    Ok(())
+}
+
+/// Goes on behind a segment that was sealed before.
+pub(super) fn next_segment<D: Disk>(log: &mut Log<D>) -> Result<(), OpenError> {
+    let id = log.next_segment;
+    let name = segment_name(id);
+    let unfinished = || std::io::Error::other("it could not be begun");
+    let file = log.create_file(id).map_err(poisoned(&name))?;
+    let file = file.ok_or_else(unfinished).map_err(failed("make", &name))?;
+    let active = log.begin_segment(id, file).map_err(poisoned(&name))?;
+    let active = active
+        .ok_or_else(unfinished)
+        .map_err(failed("write", &name))?;
+    log.active = active;
+    log.next_segment = SegmentId(id.0.saturating_add(1));
+    Ok(())
+}
+
+/// Seals a damaged segment. If there is no room for that, it goes on being written.
+pub(super) fn seal<D: Disk>(log: &mut Log<D>) -> Result<(), OpenError> {
+    let name = segment_name(log.active.id);
+    log.space.set_state(log.active.id, State::Active);
+    log.rotate().map_err(poisoned(&name))
+}
+
+fn poisoned(name: &str) -> impl FnOnce(CommitError) -> OpenError {
+    let name = name.to_owned();
+    move |error| failed("begin a segment behind", &name)(std::io::Error::other(error))
+}
+
+/// Makes the first segment of a new log.
+pub(super) fn first_segment<D: Disk>(
+    files: Arc<Files<D>>,
+    options: LogOptions,
+) -> Result<(Log<D>, Recovery), OpenError> {
+    let id = SegmentId(1);
+    let name = segment_name(id);
+    let file = match files.disk.create(&name) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            files.disk.open_write(&name)
+        }
+        other => other,
+    }
+    .map_err(failed("make", &name))?;
+    let mark = Mark {
+        durable: 0,
+        regime: Regime::Strict,
+        trust: Trust::Intact,
+        occasion: Occasion::Created,
+    };
+    let head = Head {
+        log: files.log,
+        segment: id,
+    };
+    let (bytes, previous): (Vec<u8>, Previous) = creation(head, &[id], mark);
+    file.truncate(0)
+        .and_then(|()| file.write_at(0, &bytes))
+        .and_then(|()| file.sync())
+        .and_then(|()| files.disk.sync_directory())
+        .map_err(failed("write", &name))?;
+    let end = u32::try_from(bytes.len()).expect("a first segment begins small");
+    let mut space = Space::default();
+    let state = State::Active;
+    space.insert(
+        id,
+        Segment {
+            bytes: u64::from(end),
+            live: 0,
+            state,
+        },
+    );
+    let log = Log {
+        space,
+        active: Active {
+            id,
+            salt: files.salt(id),
+            file,
+            end,
+            durable: end,
+            previous,
+            marked: end,
+            lines: Some(Lines::default()),
+        },
+        batch: Batch::default(),
+        next_segment: SegmentId(2),
+        regime: Regime::Strict,
+        trust: Trust::Intact,
+        poison: None,
+        counts: LogStats::default(),
+        files,
+        options,
+    };
+    let recovery = Recovery {
+        segments: 1,
+        records: 0,
+        torn_bytes: 0,
+        torn_at: None,
+        damage: Damage::None,
+        damaged: Vec::new(),
+        clean_shutdown: false,
+        intact: true,
+        from_hints: 0,
+    };
+    Ok((log, recovery))
+}

@@ -1,0 +1,195 @@
+//! Walking over a segment record by record, past whatever is broken.
+//!
+//! Behind bad bytes the walk goes on at the next header that passes its check. The header after a
+//! single lost record tells that record's slot; where more is lost, only a hint can.
+
+use std::{io, ops::Range, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{
+    disk::DiskFile,
+    frame::{HEADER_BYTES, Header, Kind, MAGIC, Previous, Salt},
+    recovery::Damage,
+    segment::HEAD_BYTES,
+};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 1024 * 1024;
+
+/// A walk over the records of one segment's file.
+#[derive(Debug)]
+pub(super) struct Walk<F> {
+    file: Arc<F>,
+    salt: Salt,
+    position: u64,
+    end: u64,
+    buffer: Vec<u8>,
+    buffer_start: u64,
+    previous: Previous,
+    footer_seen: bool,
+}
+
+/// What the walk meets.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// A good record.
+    Record {
+        /// Its first byte.
+        offset: u64,
+        /// Its header.
+        header: Header,
+        /// Its body.
+        body: Bytes,
+    },
+    /// Bytes that are no record.
+    Bad(Bad),
+}
+
+/// Bytes that are no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bad {
+    /// Where.
+    pub range: Range<u64>,
+    /// The slots whose records they may have held, as far as records around tell.
+    pub slots: Damage,
+    /// What is wrong.
+    pub flaw: Flaw,
+}
+
+/// What is wrong with bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// The file ends within a record. A file that was synced does not get shorter: what is
+    /// missing was never durable.
+    CutShort,
+    /// The header does not pass its check.
+    Header,
+    /// The body does not pass its check.
+    Body,
+    /// There is something behind the footer.
+    BehindFooter,
+}
+
+impl Flaw {
+    /// In words.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::CutShort => "the file ends within a record",
+            Self::Header => "no record header passes its check",
+            Self::Body => "the body of a record does not pass its check",
+            Self::BehindFooter => "there are bytes behind the footer",
+        }
+    }
+}
+
+impl<F: DiskFile> Walk<F> {
+    /// A walk over the records between the head and `end`.
+    pub(super) fn new(file: Arc<F>, salt: Salt, end: u64) -> Self {
+        Self {
+            file,
+            salt,
+            position: HEAD_BYTES as u64,
+            end,
+            buffer: Vec::new(),
+            buffer_start: 0,
+            previous: Previous::default(),
+            footer_seen: false,
+        }
+    }
+
+    /// The next record or bad range; `None` at the end.
+    pub(super) fn step(&mut self) -> io::Result<Option<Step>> {
+        let start = self.position;
+        let left = self.end.saturating_sub(start);
+        if left == 0 {
+            return Ok(None);
+        }
+        if self.footer_seen {
+            return Ok(Some(self.bad(self.end, Damage::None, Flaw::BehindFooter)));
+        }
+        if left < HEADER_BYTES as u64 {
+            return Ok(Some(self.bad(self.end, Damage::All, Flaw::CutShort)));
+        }
+        let salt = self.salt;
+        let Some(header) = Header::parse(self.bytes(start, HEADER_BYTES)?, salt, start) else {
+            return self.resynchronise().map(Some);
+        };
+        let slots = header.slot.map_or(Damage::None, Damage::of);
+        let record_end = start + u64::from(header.record_bytes());
+        if record_end > self.end {
+            return Ok(Some(self.bad(self.end, slots, Flaw::CutShort)));
+        }
+        self.previous = header.as_previous();
+        let record = self.bytes(start, header.record_bytes() as usize)?;
+        let body = &record[HEADER_BYTES..];
+        if !header.accepts(body) {
+            return Ok(Some(self.bad(record_end, slots, Flaw::Body)));
+        }
+        let body = Bytes::copy_from_slice(body);
+        self.position = record_end;
+        self.footer_seen = header.kind == Kind::Footer;
+        Ok(Some(Step::Record {
+            offset: start,
+            header,
+            body,
+        }))
+    }
+
+    /// The last record that was good, as a next one would name it.
+    pub(super) fn previous(&self) -> Previous {
+        self.previous
+    }
+
+    fn bad(&mut self, end: u64, slots: Damage, flaw: Flaw) -> Step {
+        let range = self.position..end;
+        self.position = end;
+        Step::Bad(Bad { range, slots, flaw })
+    }
+
+    /// Passes the bytes up to the next header that can be trusted.
+    fn resynchronise(&mut self) -> io::Result<Step> {
+        let (start, salt) = (self.position, self.salt);
+        let mut at = start + 1;
+        while at + HEADER_BYTES as u64 <= self.end {
+            let window = usize::try_from(self.end - at).map_or(READ_BYTES, |n| n.min(READ_BYTES));
+            let end = self.end;
+            let bytes = self.bytes(at, window)?;
+            let found = (0..=window - HEADER_BYTES).find_map(|skip| {
+                if bytes[skip..skip + 2] != MAGIC {
+                    return None;
+                }
+                let offset = at + skip as u64;
+                let header = Header::parse(&bytes[skip..], salt, offset)?;
+                (offset + u64::from(header.record_bytes()) <= end).then_some((offset, header))
+            });
+            if let Some((offset, header)) = found {
+                let single = offset - start == u64::from(header.previous.bytes);
+                let slots = match header.previous.slot {
+                    _ if !single => Damage::All,
+                    Some(slot) => Damage::of(slot),
+                    None => Damage::None,
+                };
+                return Ok(self.bad(offset, slots, Flaw::Header));
+            }
+            at += (window - HEADER_BYTES + 1) as u64;
+        }
+        Ok(self.bad(self.end, Damage::All, Flaw::Header))
+    }
+
+    /// These bytes of the file, which lie before the end.
+    fn bytes(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
+        let buffered = self.buffer_start..self.buffer_start + self.buffer.len() as u64;
+        if offset < buffered.start || offset + length as u64 > buffered.end {
+            let left = usize::try_from(self.end - offset).unwrap_or(usize::MAX);
+            self.buffer.resize(left.min(length.max(READ_BYTES)), 0);
+            self.buffer_start = offset;
+            if let Err(error) = self.file.read_exact_at(offset, &mut self.buffer) {
+                self.buffer.clear();
+                return Err(error);
+            }
+        }
+        let start = usize::try_from(offset - self.buffer_start).expect("within the buffer");
+        Ok(&self.buffer[start..start + length])
+    }
+}

@@ -1,0 +1,336 @@
+//! Random histories of a log on a disk that loses power, checked against a model.
+
+// Test helpers outside of #[test] functions may unwrap too; test numbers are small; and the
+// names of the log's files have no other case.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::case_sensitive_file_extension_comparisons
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use kvcore::{
+    key::Key,
+    record::{Body, Format, Payload, Record, ValueMeta},
+    version::{HybridTime, Version, WriterId},
+};
+use kvserver::log::{
+    CommitError, Entry, Location, Log, LogOptions, RecoveredEntry, Recovery, SegmentId, SyncNow,
+    disk::memory::MemoryDisk,
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+const KEYS: u32 = 40;
+
+fn key(number: u32) -> Key {
+    Key::copy_from(format!("key {number}").as_bytes()).unwrap()
+}
+
+fn entry(number: u32, sequence: u64) -> Entry {
+    let version = Version::new(HybridTime::from_bits(sequence), WriterId::from_random(2));
+    let payload = Bytes::from(vec![sequence as u8; (sequence * 37 % 500) as usize]);
+    let meta = ValueMeta {
+        format: Format::Raw,
+        flags: number,
+        expires_at: None,
+        length: payload.len() as u32,
+    };
+    let body = match sequence % 7 {
+        0 => Body::Tombstone,
+        _ => Body::Value {
+            meta,
+            payload: Payload::Whole(payload),
+        },
+    };
+    Entry::Record {
+        key: key(number),
+        record: Record { version, body },
+    }
+}
+
+/// For every key the newest record, and where it is.
+type State = BTreeMap<u32, (u64, Location)>;
+
+struct Model {
+    seed: u64,
+    random: StdRng,
+    disk: Arc<MemoryDisk>,
+    log: Option<Log<MemoryDisk>>,
+    sequence: u64,
+    appended: BTreeSet<(u32, u64)>,
+    pending: State,
+    committed: State,
+    durable: BTreeMap<u32, u64>,
+    relaxed: bool,
+    trusted: bool,
+    in_flight: bool,
+}
+
+impl Model {
+    fn new(seed: u64) -> Self {
+        let mut model = Self {
+            seed,
+            random: StdRng::seed_from_u64(seed),
+            disk: Arc::new(MemoryDisk::new()),
+            log: None,
+            sequence: 0,
+            appended: BTreeSet::new(),
+            pending: State::new(),
+            committed: State::new(),
+            durable: BTreeMap::new(),
+            relaxed: false,
+            trusted: true,
+            in_flight: false,
+        };
+        model.open();
+        model
+    }
+
+    fn log(&mut self) -> &mut Log<MemoryDisk> {
+        self.log.as_mut().unwrap()
+    }
+
+    /// Opens the log and checks it against everything that is known.
+    fn open(&mut self) -> Recovery {
+        let options = LogOptions {
+            segment_bytes: 4096,
+            new_log_id: 7,
+            load_values: self.random.random_bool(0.3),
+            ..LogOptions::default()
+        };
+        let mut state = State::new();
+        let mut superseded = Vec::new();
+        let (mut log, recovery) = Log::open(Arc::clone(&self.disk), options, &mut |at, entry| {
+            let RecoveredEntry::Record { key, record, .. } = entry else {
+                panic!("no chunk was appended");
+            };
+            let number = (0..KEYS).find(|&number| self::key(number) == key).unwrap();
+            let sequence = record.version.time().to_bits();
+            assert!(
+                self.appended.contains(&(number, sequence)),
+                "out of nothing"
+            );
+            match state.get(&number) {
+                Some(&(newer, _)) if newer >= sequence => superseded.push(at),
+                _ => superseded.extend(state.insert(number, (sequence, at)).map(|(_, at)| at)),
+            }
+        })
+        .unwrap_or_else(|error| panic!("seed {}: {error}", self.seed));
+        for at in superseded {
+            log.release(at);
+        }
+        let reader = log.reader();
+        for (&number, &(sequence, at)) in &state {
+            assert_eq!(
+                reader.read(at).unwrap(),
+                entry(number, sequence),
+                "seed {}",
+                self.seed
+            );
+        }
+        self.log = Some(log);
+        self.check(&state, &recovery);
+        self.durable = state
+            .iter()
+            .map(|(&number, &(sequence, _))| (number, sequence))
+            .collect();
+        self.committed = state;
+        self.pending.clear();
+        self.trusted = recovery.intact;
+        self.relaxed = false;
+        self.in_flight = false;
+        recovery
+    }
+
+    fn check(&self, state: &State, recovery: &Recovery) {
+        let seed = self.seed;
+        assert!(recovery.damaged.is_empty(), "seed {seed}: {recovery:?}");
+        let has = |number: &u32| state.get(number).map_or(0, |&(sequence, _)| sequence);
+        for (number, &sequence) in &self.durable {
+            assert!(
+                has(number) >= sequence,
+                "seed {seed}: a durable record of {number} is lost"
+            );
+        }
+        if recovery.intact {
+            assert!(self.trusted, "seed {seed}: the doubt is forgotten");
+            for (number, &(sequence, _)) in &self.committed {
+                assert!(
+                    has(number) >= sequence,
+                    "seed {seed}: intact, without {number}"
+                );
+            }
+        } else {
+            let reason = self.relaxed || self.in_flight || !self.trusted;
+            assert!(
+                reason,
+                "seed {seed}: in doubt without a reason: {recovery:?}"
+            );
+        }
+    }
+
+    fn append(&mut self) {
+        for _ in 0..self.random.random_range(1..8) {
+            self.sequence += 1;
+            let (number, sequence) = (self.random.random_range(0..KEYS), self.sequence);
+            let at = self.log().append(&entry(number, sequence)).unwrap();
+            self.appended.insert((number, sequence));
+            self.pending.insert(number, (sequence, at));
+        }
+    }
+
+    fn settle(&mut self, outcome: Result<(), CommitError>, sync: SyncNow) {
+        match outcome {
+            Ok(()) => {
+                for (number, (sequence, at)) in std::mem::take(&mut self.pending) {
+                    let old = self.committed.insert(number, (sequence, at));
+                    if let Some((_, old)) = old {
+                        self.log().release(old);
+                    }
+                }
+                if sync == SyncNow::Yes {
+                    self.note_durable();
+                } else {
+                    self.relaxed = true;
+                }
+            }
+            Err(CommitError::DiskFull { .. }) => self.pending.clear(),
+            Err(error) => {
+                assert!(matches!(error, CommitError::Poisoned { .. }), "{error}");
+                self.in_flight = true;
+                self.pending.clear();
+            }
+        }
+    }
+
+    fn note_durable(&mut self) {
+        let durable = self.committed.iter();
+        self.durable = durable
+            .map(|(&number, &(sequence, _))| (number, sequence))
+            .collect();
+    }
+
+    fn commit(&mut self, sync: SyncNow) {
+        let outcome = self.log().commit(sync);
+        self.settle(outcome, sync);
+    }
+
+    fn compact(&mut self) {
+        let Some(victim) = self.log().victim().or_else(|| {
+            let any = self.random.random_range(1..self.sequence.max(2)) as u32 / 10;
+            Some(SegmentId(any))
+        }) else {
+            return;
+        };
+        let Ok(scan) = self.log().scan(victim) else {
+            return;
+        };
+        for item in scan {
+            let (at, entry) = item.unwrap();
+            let Entry::Record { key, record } = &entry else {
+                continue;
+            };
+            let number = (0..KEYS).find(|&number| self::key(number) == *key).unwrap();
+            let sequence = record.version.time().to_bits();
+            if self.committed.get(&number) == Some(&(sequence, at)) {
+                let moved = self.log().append(&entry).unwrap();
+                self.pending.insert(number, (sequence, moved));
+            }
+        }
+        match self.log().retire(victim) {
+            Err(CommitError::NotRetirable { .. }) => self.commit(SyncNow::Yes),
+            outcome => self.settle(outcome, SyncNow::Yes),
+        }
+    }
+
+    fn stop(&mut self) {
+        match self.random.random_range(0..4) {
+            0 => {
+                let log = self.log.take().unwrap();
+                let poisoned = log.poisoned().is_some();
+                let closed = log.close();
+                assert_eq!(closed.is_err(), poisoned);
+                let (trusted, relaxed) = (self.trusted, self.relaxed);
+                if !poisoned {
+                    self.relaxed = false;
+                    self.note_durable();
+                }
+                let recovery = self.open();
+                if !poisoned {
+                    assert!(recovery.clean_shutdown, "seed {}, {relaxed}", self.seed);
+                    assert_eq!(recovery.intact, trusted, "seed {}", self.seed);
+                }
+            }
+            1 => {
+                self.log = None;
+                self.open();
+            }
+            _ => {
+                self.log = None;
+                let seed = self.random.random();
+                self.disk.crash(seed);
+                self.open();
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        match self.random.random_range(0..100) {
+            0..45 => {
+                self.append();
+                self.commit(SyncNow::Yes);
+            }
+            45..60 if self.seed.is_multiple_of(2) => {
+                self.append();
+                self.commit(SyncNow::No);
+            }
+            60..65 => {
+                self.log().sync().unwrap();
+                self.note_durable();
+            }
+            65..80 => self.compact(),
+            80..84 => {
+                self.append();
+                let room = self.random.random_range(0..1500);
+                self.disk.set_room(Some(room));
+                self.commit(SyncNow::Yes);
+                self.disk.set_room(None);
+            }
+            84..88 => {
+                self.append();
+                let syncs = self.random.random_range(0..5);
+                self.disk.fail_sync_after(Some(syncs));
+                self.commit(SyncNow::Yes);
+                self.disk.fail_sync_after(None);
+                if self.log().poisoned().is_some() {
+                    self.in_flight = true;
+                    self.stop();
+                }
+            }
+            88..91 if !self.trusted => {
+                self.log().repaired().unwrap();
+                self.trusted = true;
+                self.note_durable();
+            }
+            _ => self.stop(),
+        }
+        if self.log().poisoned().is_some() {
+            self.stop();
+        }
+    }
+}
+
+#[test]
+fn no_history_loses_what_was_durable() {
+    for seed in 0..300 {
+        let mut model = Model::new(seed);
+        for _ in 0..150 {
+            model.step();
+        }
+    }
+}
