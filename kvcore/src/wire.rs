@@ -22,7 +22,7 @@ pub use self::{
     frame::{Frame, FrameDecoder, FrameError, RequestId},
     message::{
         BUCKETS, Bucket, BucketSet, Found, Intent, Page, PageEntry, Refusal, Reply, Request, Scope,
-        ScopedSlots, Standing, VersionEntry, VersionPage, Want,
+        ScopedSlots, SlotDigest, Standing, VersionEntry, VersionPage, Want,
     },
     secret::Secret,
 };

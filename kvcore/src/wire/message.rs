@@ -241,6 +241,17 @@ pub struct VersionEntry {
     pub version: Version,
 }
 
+/// What a member has in one slot, in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotDigest {
+    /// The slot.
+    pub slot: Slot,
+    /// Whether the member's answers for it count.
+    pub standing: Standing,
+    /// The sum of its buckets' digests.
+    pub digest: u64,
+}
+
 /// A page of keys and versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionPage {
@@ -298,7 +309,7 @@ pub enum Reply {
     /// Keys in order.
     Page(Page),
     /// One digest a slot, in the order of slots asked for.
-    Digests(Vec<(Slot, u64)>),
+    Digests(Vec<SlotDigest>),
     /// One digest a bucket.
     Buckets(Box<[u64; BUCKETS]>),
     /// Keys and versions in order.

@@ -13,7 +13,7 @@ use crate::{
     wire::{
         message::{
             BUCKETS, BucketSet, Found, Intent, Page, PageEntry, Refusal, Reply, Request, Scope,
-            ScopedSlots, Standing, VersionEntry, VersionPage, Want,
+            ScopedSlots, SlotDigest, Standing, VersionEntry, VersionPage, Want,
         },
         read::Reader,
     },
@@ -335,12 +335,17 @@ fn get_page_entry(body: &mut FrameBody) -> Result<PageEntry> {
     Ok(PageEntry { key, found, value })
 }
 
-fn get_digests(body: &mut FrameBody) -> Result<Vec<(Slot, u64)>> {
+fn get_digests(body: &mut FrameBody) -> Result<Vec<SlotDigest>> {
     let count = usize::from(body.reader.u16()?);
     limit("digests", SLOTS, count)?;
-    (0..count)
-        .map(|_| Ok((Slot::new(body.reader.u16()?)?, body.reader.u64()?)))
-        .collect()
+    let digest = |_| {
+        Ok(SlotDigest {
+            slot: Slot::new(body.reader.u16()?)?,
+            standing: get_standing(body)?,
+            digest: body.reader.u64()?,
+        })
+    };
+    (0..count).map(digest).collect()
 }
 
 fn get_version_page(body: &mut FrameBody) -> Result<VersionPage> {

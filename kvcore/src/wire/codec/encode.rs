@@ -157,9 +157,10 @@ pub(super) fn reply(reply: &Reply) -> (u8, BytesMut) {
         }
         Reply::Digests(digests) => {
             out.put_u16_le(u16::try_from(digests.len()).expect("one digest a slot"));
-            for (slot, digest) in digests {
-                out.put_u16_le(slot.number());
-                out.put_u64_le(*digest);
+            for digest in digests {
+                out.put_u16_le(digest.slot.number());
+                put_standing(&mut out, digest.standing);
+                out.put_u64_le(digest.digest);
             }
             kind::DIGEST_LIST
         }

@@ -15,8 +15,8 @@ use crate::{
     slot::{Slot, SlotSet},
     version::{UnixMillis, Version},
     wire::message::{
-        BUCKETS, BucketSet, Found, Intent, Page, PageEntry, Refusal, Scope, ScopedSlots, Standing,
-        VersionEntry, VersionPage, Want,
+        BUCKETS, BucketSet, Found, Intent, Page, PageEntry, Refusal, Scope, ScopedSlots,
+        SlotDigest, Standing, VersionEntry, VersionPage, Want,
     },
 };
 
@@ -244,13 +244,16 @@ fn reply() -> impl Strategy<Value = Reply> {
                 unanswered,
             })
         }),
-        vec((0u16..1024, any::<u64>()), 0..10).prop_map(|digests| {
-            let digests = digests.into_iter();
-            Reply::Digests(
-                digests
-                    .map(|(s, d)| (Slot::new(s).expect("in range"), d))
-                    .collect(),
-            )
+        vec((0u16..1024, standing(), any::<u64>()), 0..10).prop_map(|digests| {
+            let digest = |(slot, standing, digest)| {
+                let slot = Slot::new(slot).expect("in range");
+                SlotDigest {
+                    slot,
+                    standing,
+                    digest,
+                }
+            };
+            Reply::Digests(digests.into_iter().map(digest).collect())
         }),
         vec(any::<u64>(), BUCKETS).prop_map(|digests| {
             Reply::Buckets(
