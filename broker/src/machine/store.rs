@@ -227,6 +227,16 @@ impl Store {
                 self.begin(cx, member);
                 Progress::Pending
             }
+            Reply::Uncertain(why) => {
+                self.asks.insert(
+                    member,
+                    Ask::Failed {
+                        why,
+                        may_exist: true,
+                    },
+                );
+                self.progress(cx)
+            }
             Reply::Refused(refusal) => self.fail(cx, member, refusal.to_string()),
             other => self.fail(cx, member, format!("it answered {other:?}")),
         }
