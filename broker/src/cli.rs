@@ -174,7 +174,8 @@ impl Cli {
              servers and brokers; to make one: head -c 32 /dev/urandom | base64 > secret && \
              chmod 600 secret",
         )?;
-        let secret = secret_file::read(secret_file)?;
+        // Its text says the cause already.
+        let secret = secret_file::read(secret_file).map_err(|error| anyhow::anyhow!("{error}"))?;
         let servers = server_file::read(&self.servers)?;
         let copies = self.copies.unwrap_or(COPIES_DEFAULT.min(servers.len()));
         let may_make = !self.no_bootstrap && (self.bootstrap || !self.serve_only);

@@ -18,6 +18,8 @@ use tokio::net::TcpListener;
 
 use crate::{member::Member, support::member_id};
 
+pub(crate) const SECRET: &[u8] = b"a secret of the tests";
+
 struct Named(Arc<Member>);
 
 impl Identity for Named {
@@ -29,14 +31,18 @@ impl Identity for Named {
     }
 }
 
-struct Servers {
+pub(crate) struct Servers {
     members: Vec<Arc<Member>>,
-    addresses: Vec<ServerAddress>,
-    secret: Secret,
+    pub(crate) addresses: Vec<ServerAddress>,
+    pub(crate) secret: Secret,
     _trigger: Trigger,
 }
 
-async fn serve(member: &Arc<Member>, secret: &Secret, shutdown: &Shutdown) -> ServerAddress {
+pub(crate) async fn serve(
+    member: &Arc<Member>,
+    secret: &Secret,
+    shutdown: &Shutdown,
+) -> ServerAddress {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     let replica = Arc::clone(member) as Arc<dyn Replica>;
@@ -50,8 +56,8 @@ async fn serve(member: &Arc<Member>, secret: &Secret, shutdown: &Shutdown) -> Se
     }
 }
 
-async fn servers(count: u128) -> Servers {
-    let secret = Secret::new(b"a secret of the tests").expect("long enough");
+pub(crate) async fn servers(count: u128) -> Servers {
+    let secret = Secret::new(SECRET).expect("long enough");
     let (trigger, shutdown) = shutdown::channel();
     let members: Vec<_> = (1..=count)
         .map(|n| Arc::new(Member::new(member_id(n))))

@@ -6,6 +6,7 @@ mod health;
 mod lines;
 mod load;
 mod member;
+mod program;
 mod reads;
 mod scans;
 mod support;

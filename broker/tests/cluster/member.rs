@@ -42,7 +42,6 @@ pub(crate) struct Member {
     /// Carries requests out, and its replies to writes are lost.
     pub(crate) loses_replies: AtomicBool,
     pub(crate) delay_ms: AtomicU64,
-    pub(crate) reads: AtomicUsize,
     pub(crate) chunks_served: AtomicUsize,
     state: Mutex<State>,
 }
@@ -61,7 +60,6 @@ impl Member {
             is_down: AtomicBool::new(false),
             loses_replies: AtomicBool::new(false),
             delay_ms: AtomicU64::new(0),
-            reads: AtomicUsize::new(0),
             chunks_served: AtomicUsize::new(0),
             state: Mutex::default(),
         }
@@ -109,10 +107,7 @@ impl Member {
         match request {
             Request::FetchPlacement => Reply::Placement(state.placement.clone()),
             Request::Adopt(placement) => state.adopt(placement),
-            Request::Get { key, .. } => {
-                self.reads.fetch_add(1, Ordering::Relaxed);
-                state.get(&key)
-            }
+            Request::Get { key, .. } => state.get(&key),
             Request::GetVersion { key, .. } => Reply::Version {
                 standing: Standing::Voter,
                 found: state.records.get(&key).map(Stored::found),
