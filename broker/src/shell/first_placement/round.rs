@@ -40,8 +40,13 @@ impl Peer {
 
     async fn ask(&self) -> Said {
         let resolved = tokio::net::lookup_host((self.server.host.as_str(), self.server.port));
-        if let Ok(Err(_)) = timeout(ROUND, resolved).await {
-            return Said::Nothing(format!("unknown host `{}`", self.server.host));
+        match timeout(ROUND, resolved).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) => return Said::Nothing(format!("unknown host `{}`", self.server.host)),
+            Err(_) => {
+                let (host, limit) = (&self.server.host, ROUND.as_secs());
+                return Said::Nothing(format!("unknown host `{host}`: not found within {limit} s"));
+            }
         }
         let reached = match self.client.settled(ROUND).await {
             LinkState::Live(reached) => reached,
