@@ -135,6 +135,78 @@ pub struct Load {
     pub quiet: bool,
 }
 
+/// `kvctl generate`.
+#[derive(Debug, Args)]
+pub struct Generate {
+    /// File with the names that maps are made of: `name type` a line, where a type is string, int
+    /// or float.
+    #[arg(short = 'k', long, value_name = "KEY_FILE")]
+    pub key_file: PathBuf,
+    /// Records to write.
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub lines: u64,
+    /// Levels of maps below a record's own.
+    #[arg(short = 'd', long, value_name = "DEPTH")]
+    pub depth: usize,
+    /// Most keys of a map; 0 makes every value `{}`.
+    #[arg(short = 'm', long, value_name = "MAX_KEYS")]
+    pub max_keys: usize,
+    /// Longest string, in characters.
+    #[arg(short = 'l', long, value_name = "MAX_LEN")]
+    pub max_length: usize,
+    /// Chooses the records [default: random, and printed].
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// The papers' notation, `"key" : { ... }` (the default).
+    #[arg(long, conflicts_with = "ndjson")]
+    pub notation: bool,
+    /// JSON, `{"key": ..., "value": ...}`.
+    #[arg(long)]
+    pub ndjson: bool,
+}
+
+/// `kvctl bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// Which broker.
+    #[command(flatten)]
+    pub target: Target,
+    /// How long, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    pub seconds: f64,
+    /// Operations due each second, whether or not earlier ones were answered; latency counts from
+    /// when they were due, so that stalls are not hidden.
+    #[arg(long, value_name = "N")]
+    pub rate: Option<f64>,
+    /// Without --rate: operations on their way at once.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub concurrency: usize,
+    /// Connections; operations are pipelined on each.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub connections: usize,
+    /// Shares in percent, GET:PUT or GET:PUT:DELETE.
+    #[arg(long, value_name = "MIX", default_value = "50:50")]
+    pub mix: crate::bench::Mix,
+    /// Which keys: uniform, sequential, zipf or zipf:EXPONENT.
+    #[arg(long, value_name = "KEYS", default_value = "uniform")]
+    pub distribution: crate::bench::Keys,
+    /// How many keys.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub keys: u64,
+    /// Bytes of a value.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub value_bytes: usize,
+    /// Chooses keys and operations.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// Do not write every key once before.
+    #[arg(long)]
+    pub no_fill: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What `kvctl` does.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -233,6 +305,10 @@ pub enum Command {
         #[arg(long)]
         available: bool,
     },
+    /// Write random records, the same for the same seed.
+    Generate(Generate),
+    /// Put load on the cluster and print what it took.
+    Bench(Bench),
     /// Be a trie server (the program `kvserver`).
     Server(kvserver::cli::Args),
     /// Be a broker (the program `broker`).

@@ -5,8 +5,9 @@ use std::{path::Path, process::ExitCode};
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 
-use super::{Cli, Command, Load, Mode, Sync, Target, Up};
+use super::{Bench, Cli, Command, Generate, Load, Mode, Sync, Target, Up};
 use crate::{
+    bench::{self, BenchOptions},
     client::Client,
     cluster::{
         down,
@@ -15,6 +16,7 @@ use crate::{
         up::{self, UpCluster, UpOptions},
     },
     data::{self, Form, Found, Reads},
+    generate::{self, GenerateOptions},
     load::{self, LoadOptions, LoadSummary},
     status,
 };
@@ -69,6 +71,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             ));
             Ok(ExitCode::SUCCESS)
         }
+        Command::Generate(generate) => run_generate(&generate),
+        Command::Bench(bench) => runtime()?.block_on(run_bench(bench)),
         command => runtime()?.block_on(run_data(command)),
     }
 }
@@ -173,20 +177,72 @@ fn load_code(summary: LoadSummary) -> ExitCode {
     }
 }
 
+fn run_generate(args: &Generate) -> Result<ExitCode> {
+    let seed = args.seed.unwrap_or_else(rand::random);
+    if args.seed.is_none() {
+        say(&format!("seed {seed}: --seed {seed} writes the same again"));
+    }
+    let options = GenerateOptions {
+        fields: generate::read_key_file(&args.key_file)?,
+        lines: args.lines,
+        depth: args.depth,
+        max_keys: args.max_keys,
+        max_length: args.max_length,
+        seed,
+        form: if args.ndjson {
+            generate::Form::Ndjson
+        } else {
+            generate::Form::Notation
+        },
+    };
+    generate::generate(
+        &options,
+        &mut std::io::BufWriter::new(std::io::stdout().lock()),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_bench(args: Bench) -> Result<ExitCode> {
+    let broker = broker_address(&args.target)?;
+    let duration = std::time::Duration::try_from_secs_f64(args.seconds)
+        .context("--seconds is a number of seconds")?;
+    let options = BenchOptions {
+        duration,
+        rate: args.rate,
+        concurrency: args.concurrency,
+        connections: args.connections,
+        mix: args.mix,
+        keys: args.distribution,
+        key_count: args.keys,
+        value_bytes: args.value_bytes,
+        seed: args.seed,
+        fill: !args.no_fill,
+    };
+    let report = bench::bench(&broker, &options).await?;
+    println!(
+        "{}",
+        if args.json {
+            serde_json::to_string(&report)?
+        } else {
+            report.to_text()
+        }
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn run_up(args: Up) -> Result<ExitCode> {
     kvnet::logs::start_quiet();
-    let name = |value: Option<String>| value;
     let options = UpOptions {
         data_dir: args.directory.data_dir.clone(),
         servers: args.servers,
         copies: args.copies,
         brokers: args.brokers,
         port_base: args.port_base,
-        mode: name(args.mode.map(|mode| match mode {
+        mode: (args.mode.map(|mode| match mode {
             Mode::Memory => "memory".to_owned(),
             Mode::Disk => "disk".to_owned(),
         })),
-        sync: name(args.sync.map(|sync| match sync {
+        sync: (args.sync.map(|sync| match sync {
             Sync::Always => "always".to_owned(),
             Sync::Interval => "interval".to_owned(),
             Sync::Never => "never".to_owned(),
