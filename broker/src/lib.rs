@@ -6,7 +6,14 @@
 //!                                     replicas, near or far
 //! ```
 
+pub mod cli;
+pub mod command;
+pub mod http;
 pub mod limits;
+pub mod line;
+pub mod load;
 pub mod machine;
 pub mod metrics;
+pub mod process;
+pub mod prompt;
 pub mod shell;

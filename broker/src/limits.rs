@@ -36,11 +36,23 @@ pub const LINE_BUDGET_BYTES: usize = 4 * LINE_BYTES_MAX;
 /// Lines up to this size, in bytes, do not count against the budget.
 pub const LINE_SMALL_BYTES: usize = 64 * 1024;
 
+/// Lines up to this size, in bytes, are read many at a time; larger ones one after the other.
+pub const LINE_MEDIUM_BYTES: usize = 4 * 1024 * 1024;
+
 /// How long a client may take for the rest of a line it began, in seconds.
 pub const LINE_STALL_SECONDS: u64 = 30;
 
 /// Keys of one `SCAN` unless the command says otherwise.
 pub const SCAN_LIMIT_DEFAULT: u16 = 100;
+
+/// Entries of a data file on their way at once while it is being loaded.
+pub const LOAD_IN_FLIGHT: usize = 256;
+
+/// Bytes of a data file's lines on their way at once; a larger line goes alone.
+pub const LOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of values after which a page of `SCAN` ends, so that a page of large values is bounded.
+pub const SCAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Members that hold a placement proposal before it counts as accepted is a majority; how long
 /// the proposal may take, in milliseconds.

@@ -4,12 +4,14 @@
 //! task: it steps its machine, performs the effects, and waits for answers or for the time the
 //! machine wants to be woken.
 
+mod add;
 mod drive;
+pub mod first_placement;
+mod scan;
 mod view;
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use kvcore::{
     key::Key,
     placement::{MemberId, Placement},
@@ -23,15 +25,18 @@ use parking_lot::{Mutex, RwLock};
 use rand::RngExt;
 use tokio::sync::Semaphore;
 
-pub use self::view::{Dial, TcpDial, View};
 use self::view::{LearnError, Members};
+pub use self::{
+    add::Added,
+    scan::ResolvedPage,
+    view::{Dial, TcpDial, View},
+};
 use crate::{
     limits::{HEDGE_MS, OPERATION_MS_DEFAULT, OPERATIONS_MAX, PLACEMENT_POLL_MS},
     machine::{
         Failure, Outcome,
         outcome::Absent,
         read::{Demand, Extent, Read, ReadAnswer},
-        scan::{Scan, ScanItem, ScanPage, ScanPlan},
         store::Content,
         write::Write,
     },
@@ -210,42 +215,6 @@ impl Broker {
         }
     }
 
-    /// One page of keys in order. Keys whose members disagree are read one by one.
-    pub async fn scan(&self, plan: ScanPlan, demand: Demand) -> Outcome<ResolvedPage> {
-        let scan = Scan::new(plan, demand, self.operation_ms());
-        let page = match self.run(Kind::Scan, scan).await {
-            Outcome::Done(page) => page,
-            Outcome::NotDone(failure) | Outcome::Unknown(failure) => {
-                return Outcome::NotDone(failure);
-            }
-        };
-        self.resolve(page, demand).await
-    }
-
-    async fn resolve(&self, page: ScanPage, demand: Demand) -> Outcome<ResolvedPage> {
-        let mut entries = Vec::with_capacity(page.items.len());
-        let mut is_partial = page.partial_slots > 0;
-        for item in page.items {
-            match item {
-                ScanItem::Value(key, _, meta, bytes) => entries.push((key, meta, bytes)),
-                ScanItem::Ask(key) => match self.get(key.clone(), demand).await {
-                    Outcome::Done(answer) => {
-                        is_partial |= answer.partial.is_some();
-                        entries.extend(answer.value.map(|(meta, bytes)| (key, meta, bytes)));
-                    }
-                    Outcome::NotDone(failure) | Outcome::Unknown(failure) => {
-                        return Outcome::NotDone(failure);
-                    }
-                },
-            }
-        }
-        Outcome::Done(ResolvedPage {
-            entries,
-            next_after: page.next_after,
-            is_partial,
-        })
-    }
-
     /// Asks one member directly, for inspection.
     pub async fn ask(&self, member: MemberId, request: Request) -> Option<Reply> {
         let view = self.view();
@@ -324,15 +293,4 @@ impl Broker {
         }
         Some(Arc::clone(live[rand::rng().random_range(0..live.len())]))
     }
-}
-
-/// A page of a scan with all its values.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ResolvedPage {
-    /// Keys and stored values in order.
-    pub entries: Vec<(Key, kvcore::record::ValueMeta, Bytes)>,
-    /// Where the next page begins; `None` at the end.
-    pub next_after: Option<Key>,
-    /// Whether fewer members than a read quorum answered for some of it.
-    pub is_partial: bool,
 }

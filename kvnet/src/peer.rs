@@ -4,5 +4,6 @@
 //! puts any replica behind one. What both share of a connection stands in `stream`.
 
 pub mod client;
+pub mod dial;
 pub mod server;
 mod stream;

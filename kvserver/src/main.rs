@@ -1,2 +1,7 @@
-//! kvserver
-fn main() {}
+//! The trie server's process.
+
+use clap::Parser;
+
+fn main() -> anyhow::Result<()> {
+    kvserver::cli::main(kvserver::cli::Args::parse())
+}

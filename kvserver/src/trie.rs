@@ -49,6 +49,15 @@ pub struct Trie<V> {
 // A server has 1024 tries, most of them nearly empty in a small cluster.
 const _: () = assert!(mem::size_of::<Trie<[u8; 64]>>() <= 32);
 
+impl<V> std::fmt::Debug for Trie<V> {
+    /// The size alone: a trie may hold millions of keys.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trie")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl<V> Trie<V> {
     /// An empty trie, which allocates nothing.
     pub const fn new() -> Self {

@@ -108,17 +108,30 @@ impl Store {
             version,
             content,
             intent,
-            upload: cx.upload(),
+            // Its own for every record: a read that is overtaken spreads another value next, and
+            // chunks of the first may still be on their way.
+            upload: UploadId(cx.upload().0 ^ u128::from_be_bytes(version.to_bytes())),
             quorum,
             asks: BTreeMap::new(),
             resends: BTreeMap::new(),
             tags: BTreeMap::new(),
         };
-        for member in store.quorum.members() {
+        let members = store.quorum.members();
+        // Where too few can be asked from the start, nobody is: nothing is left behind then.
+        let is_possible = store
+            .quorum
+            .shortfall(|member| cx.is_live(member))
+            .is_none();
+        for member in members {
             if store.quorum.has(member) {
                 store.asks.insert(member, Ask::Stored);
             } else if cx.is_live(member) {
-                store.begin(cx, member);
+                store
+                    .asks
+                    .insert(member, Ask::Uploading { next: 0, stored: 0 });
+                if is_possible {
+                    store.go_on(cx, member);
+                }
             } else {
                 let why = "not connected".to_owned();
                 store.asks.insert(
@@ -226,6 +239,16 @@ impl Store {
             Reply::Refused(Refusal::ChunksMissing) if self.may_resend(member) => {
                 self.begin(cx, member);
                 Progress::Pending
+            }
+            Reply::Uncertain(why) => {
+                self.asks.insert(
+                    member,
+                    Ask::Failed {
+                        why,
+                        may_exist: true,
+                    },
+                );
+                self.progress(cx)
             }
             Reply::Refused(refusal) => self.fail(cx, member, refusal.to_string()),
             other => self.fail(cx, member, format!("it answered {other:?}")),
@@ -392,6 +415,7 @@ impl Store {
             let why = match ask {
                 Ask::Stored => return None,
                 Ask::StoredUncounted => "it is catching up and counts in no quorum",
+                Ask::Uploading { next: 0, .. } => "not asked",
                 Ask::Uploading { .. } => "it was still taking the value's chunks",
                 Ask::Asked => "no answer yet",
                 Ask::Teaching => "it was still taking the placement",

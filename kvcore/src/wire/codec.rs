@@ -79,6 +79,7 @@ mod kind {
     pub(super) const DIGEST_LIST: u8 = 0xA0;
     pub(super) const BUCKET_LIST: u8 = 0xA1;
     pub(super) const VERSION_PAGE: u8 = 0xA2;
+    pub(super) const UNCERTAIN: u8 = 0xFE;
     pub(super) const REFUSED: u8 = 0xFF;
 }
 

@@ -314,6 +314,8 @@ pub enum Reply {
     Buckets(Box<[u64; BUCKETS]>),
     /// Keys and versions in order.
     Versions(VersionPage),
+    /// The write may or may not be durable here; the reason.
+    Uncertain(String),
     /// No, and nothing was changed.
     Refused(Refusal),
 }

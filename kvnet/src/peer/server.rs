@@ -195,9 +195,8 @@ impl Connection {
                 drop(frame);
                 match self.replica.call(request).await {
                     Ok(reply) => reply,
-                    Err(CallError::NotSent(why) | CallError::Lost(why)) => {
-                        Reply::Refused(Refusal::NotServing(why))
-                    }
+                    Err(CallError::NotSent(why)) => Reply::Refused(Refusal::NotServing(why)),
+                    Err(CallError::Lost(why)) => Reply::Uncertain(why),
                 }
             }
             Err(error) => Reply::Refused(Refusal::Invalid(error.to_string())),

@@ -152,6 +152,7 @@ pub(super) fn reply(kind: u8, body: &Bytes) -> Result<Reply> {
             Reply::Buckets(buckets)
         }
         kind::VERSION_PAGE => Reply::Versions(get_version_page(&mut body)?),
+        kind::UNCERTAIN => Reply::Uncertain(get_text(&mut body)?),
         kind::REFUSED => Reply::Refused(get_refusal(&mut body)?),
         other => return Err(CodecError::Kind(other)),
     };

@@ -177,6 +177,10 @@ pub(super) fn reply(reply: &Reply) -> (u8, BytesMut) {
             }
             kind::VERSION_PAGE
         }
+        Reply::Uncertain(why) => {
+            out.put_slice(why.as_bytes());
+            kind::UNCERTAIN
+        }
         Reply::Refused(refusal) => {
             put_refusal(&mut out, refusal);
             kind::REFUSED

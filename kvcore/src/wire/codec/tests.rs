@@ -265,6 +265,7 @@ fn reply() -> impl Strategy<Value = Reply> {
         }),
         (vec(versions, 0..6), any::<bool>())
             .prop_map(|(entries, more)| Reply::Versions(VersionPage { entries, more })),
+        ".{0,20}".prop_map(Reply::Uncertain),
         refusal().prop_map(Reply::Refused),
     ]
 }

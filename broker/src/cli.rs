@@ -1,0 +1,223 @@
+//! The broker's command line.
+
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{ArgAction, Parser};
+use kvcore::placement::Quorums;
+use kvnet::{logs::LogFormat, secret_file, shutdown};
+use tokio::net::TcpListener;
+
+use crate::{
+    load::{self, LoadOptions},
+    machine::read::Demand,
+    process::{BrokerProcess, Patience, PlacementSource, ProcessOptions},
+    prompt,
+    shell::{
+        BrokerOptions,
+        first_placement::{Bootstrap, server_file},
+    },
+};
+
+/// Copies unless asked otherwise, where there are that many servers.
+const COPIES_DEFAULT: usize = 3;
+
+const EXAMPLES: &str = "\
+Examples:
+  A cluster of three servers on this machine, each key on two of them:
+      head -c 32 /dev/urandom | base64 > secret && chmod 600 secret
+      export KVASIR_SECRET_FILE=secret
+      kvserver -a 127.0.0.1 -p 7001 &  kvserver -a 127.0.0.1 -p 7002 &  ...
+      printf '127.0.0.1 7001\\n127.0.0.1 7002\\n127.0.0.1 7003\\n' > servers.txt
+      broker -s servers.txt -i data.txt -k 2
+      kvasir> GET person1
+      kvasir> QUERY person1.address.street
+
+  Commands from a pipe, one answer each:
+      echo 'QUERY person1.name' | broker -s servers.txt
+
+  A broker for other programs, on all interfaces, until it is told to stop:
+      broker -s servers.txt --serve-only --line 0.0.0.0:7600 --http 0.0.0.0:8080
+      printf 'GET person1\\n' | nc -N localhost 7600
+
+HELP at the prompt lists the commands.";
+
+/// Coordinates the copies of a Kvasir cluster's keys: loads data, answers commands at a prompt,
+/// from a pipe and over TCP.
+#[derive(Debug, Parser)]
+// Switches of a command line are booleans, each said on its own.
+#[allow(clippy::struct_excessive_bools)]
+#[command(name = "broker", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// File of trie servers: one `ip port [zone]` a line, `#` begins a comment
+    #[arg(short, long, value_name = "SERVER_FILE", env = "KVBROKER_SERVERS")]
+    servers: PathBuf,
+    /// File of entries to load first, one `"key" : value` a line
+    #[arg(short = 'i', long, value_name = "DATA_FILE", env = "KVBROKER_DATA")]
+    data: Option<PathBuf>,
+    /// Copies of each key, for a cluster that is new [default: 3, or fewer if there are fewer servers]
+    #[arg(short = 'k', long, value_name = "K", env = "KVBROKER_COPIES")]
+    copies: Option<usize>,
+    /// Make the first placement if every listed server is blank [default unless --serve-only]
+    #[arg(long, overrides_with = "no_bootstrap")]
+    bootstrap: bool,
+    /// Never make a placement: wait for the cluster's author
+    #[arg(long, overrides_with = "bootstrap", env = "KVBROKER_NO_BOOTSTRAP")]
+    no_bootstrap: bool,
+    /// Loading overwrites keys that have a value
+    #[arg(long)]
+    overwrite: bool,
+    /// Refuse a delete unless every server that holds the key is up
+    #[arg(long, env = "KVBROKER_STRICT_DELETE")]
+    strict_delete: bool,
+    /// What reads need: a `quorum`, or whatever copies are `available` (answers then say so)
+    /// [default: available, quorum with --serve-only]
+    #[arg(long, value_name = "quorum|available", value_parser = parse_reads, env = "KVBROKER_READS")]
+    reads: Option<Demand>,
+    /// File with the cluster's secret, the same for all servers and brokers
+    #[arg(long, value_name = "FILE", env = "KVASIR_SECRET_FILE")]
+    secret_file: Option<PathBuf>,
+    /// Copies that must answer a read, for a cluster that is new [default: a majority]
+    #[arg(long, value_name = "R", env = "KVBROKER_READ_QUORUM")]
+    read_quorum: Option<u8>,
+    /// Copies that must have a write, for a cluster that is new [default: a majority]
+    #[arg(long, value_name = "W", env = "KVBROKER_WRITE_QUORUM")]
+    write_quorum: Option<u8>,
+    /// Where the line protocol listens
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:7600",
+        env = "KVBROKER_LINE"
+    )]
+    line: SocketAddr,
+    /// Where HTTP listens: /healthz /readyz /metrics /placement
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:8080",
+        env = "KVBROKER_HTTP"
+    )]
+    http: SocketAddr,
+    /// No prompt: serve until SIGTERM or SIGINT
+    #[arg(long, action = ArgAction::SetTrue, env = "KVBROKER_SERVE_ONLY")]
+    serve_only: bool,
+    /// How log lines look
+    #[arg(
+        long,
+        value_name = "text|json",
+        default_value = "text",
+        env = "KVBROKER_LOG_FORMAT"
+    )]
+    log_format: LogFormat,
+}
+
+fn parse_reads(text: &str) -> Result<Demand, String> {
+    match text {
+        "quorum" => Ok(Demand::Quorum),
+        "available" => Ok(Demand::Available),
+        other => Err(format!("reads are `quorum` or `available`, not `{other}`")),
+    }
+}
+
+impl Cli {
+    /// How log lines look.
+    pub fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
+
+    /// Runs the broker to its end.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let options = self.process_options().await?;
+        let (trigger, shutdown) = shutdown::channel();
+        let trigger = std::sync::Arc::new(trigger);
+        let on_signal = std::sync::Arc::clone(&trigger);
+        tokio::spawn(async move {
+            if let Ok(signal) = shutdown::signal().await {
+                tracing::info!(signal, "stopping");
+                on_signal.stop();
+            }
+        });
+        let Some(process) = BrokerProcess::start(options, shutdown.clone()).await? else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        let mut failed = false;
+        if let Some(file) = &self.data {
+            let options = LoadOptions {
+                overwrite: self.overwrite,
+                ..LoadOptions::default()
+            };
+            let summary = tokio::select! {
+                summary = load::load(process.broker(), file, options) => summary?,
+                () = shutdown.stopped() => anyhow::bail!("stopped while loading {}", file.display()),
+            };
+            eprintln!("{}: {summary}", file.display());
+            failed |= summary.failed > 0;
+        }
+        if !self.serve_only {
+            let is_terminal = std::io::stdin().is_terminal();
+            failed |= prompt::run(process.broker().clone(), is_terminal, shutdown).await?;
+            trigger.stop();
+        }
+        process.finished().await;
+        Ok(if failed {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
+
+    async fn process_options(&self) -> anyhow::Result<ProcessOptions> {
+        let secret_file = self.secret_file.as_ref().context(
+            "no secret: name a file with --secret-file or KVASIR_SECRET_FILE, the same for all \
+             servers and brokers; to make one: head -c 32 /dev/urandom | base64 > secret && \
+             chmod 600 secret",
+        )?;
+        let secret = secret_file::read(secret_file)?;
+        let servers = server_file::read(&self.servers)?;
+        let copies = self.copies.unwrap_or(COPIES_DEFAULT.min(servers.len()));
+        let may_make = !self.no_bootstrap && (self.bootstrap || !self.serve_only);
+        let (bootstrap, patience) = (
+            if may_make {
+                Bootstrap::Yes
+            } else {
+                Bootstrap::No
+            },
+            if self.serve_only {
+                Patience::KeepAsking
+            } else {
+                Patience::GiveUp
+            },
+        );
+        let reads = if self.serve_only {
+            Demand::Quorum
+        } else {
+            Demand::Available
+        };
+        Ok(ProcessOptions {
+            source: PlacementSource::Servers {
+                servers,
+                copies,
+                quorums: Quorums {
+                    read: self.read_quorum,
+                    write: self.write_quorum,
+                },
+                bootstrap,
+                patience,
+            },
+            secret,
+            broker: BrokerOptions {
+                demand: self.reads.unwrap_or(reads),
+                strict_delete: self.strict_delete,
+                ..BrokerOptions::default()
+            },
+            line: Some(listen(self.line, "--line").await?),
+            http: Some(listen(self.http, "--http").await?),
+        })
+    }
+}
+
+async fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address}: choose another with {option}"))
+}

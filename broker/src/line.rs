@@ -1,0 +1,159 @@
+//! The line protocol on TCP: commands in, one response each, in the order of the commands.
+//!
+//! ```text
+//!   splitter    bytes -> lines              pure, limited
+//!   pipeline    commands -> responses       many at once, in order for each key
+//!   outbox      responses -> bytes          what waits for a slow reader, limited
+//!   connection  one client's socket and the three above, in one task
+//! ```
+
+mod connection;
+mod outbox;
+mod pipeline;
+mod splitter;
+
+use std::{sync::Arc, time::Duration};
+
+use kvnet::{limits::DRAIN_MAX, shutdown::Shutdown};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::timeout,
+};
+
+use self::connection::Connection;
+pub use self::splitter::{Piece, Splitter};
+use crate::{
+    limits::{
+        LINE_BUDGET_BYTES, LINE_BYTES_MAX, LINE_CONNECTIONS_MAX, LINE_MEDIUM_BYTES,
+        LINE_PIPELINE_MAX, LINE_SMALL_BYTES, LINE_STALL_SECONDS,
+    },
+    shell::Broker,
+};
+
+/// Limits of a line server.
+#[derive(Debug, Clone, Copy)]
+pub struct LineLimits {
+    /// Connections at once.
+    pub connections_max: usize,
+    /// Commands of one connection worked on at once.
+    pub pipeline_max: usize,
+    /// Longest line, in bytes.
+    pub line_bytes_max: usize,
+    /// Lines and replies up to this size, in bytes, do not count against the budget.
+    pub small_bytes: usize,
+    /// Longest line, in bytes, of which many may be read at once.
+    pub medium_bytes: usize,
+    /// Bytes of large lines and replies held at once, over all connections.
+    pub budget_bytes: usize,
+    /// How long a client may stand still in the middle of a line or of reading replies.
+    pub stall: Duration,
+}
+
+impl Default for LineLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: LINE_CONNECTIONS_MAX,
+            pipeline_max: LINE_PIPELINE_MAX,
+            line_bytes_max: LINE_BYTES_MAX,
+            small_bytes: LINE_SMALL_BYTES,
+            medium_bytes: LINE_MEDIUM_BYTES,
+            budget_bytes: LINE_BUDGET_BYTES,
+            stall: Duration::from_secs(LINE_STALL_SECONDS),
+        }
+    }
+}
+
+/// Room for large lines and replies, over all connections.
+///
+/// Four parts, so that no two connections wait for what the other one holds: a line's share is
+/// given back when its command ends, a first reply's when the client has read it, and for the
+/// part of later replies nobody waits.
+#[derive(Debug, Clone)]
+struct Budget {
+    medium_lines: Part,
+    huge_lines: Part,
+    first_replies: Part,
+    later_replies: Part,
+}
+
+/// One part of the budget, in bytes.
+#[derive(Debug, Clone)]
+struct Part {
+    room: Arc<Semaphore>,
+    bytes: u32,
+}
+
+impl Part {
+    fn new(bytes: usize) -> Self {
+        let bytes = bytes.min(1 << 30);
+        Self {
+            room: Arc::new(Semaphore::new(bytes)),
+            bytes: u32::try_from(bytes).expect("limited above"),
+        }
+    }
+
+    /// What a piece of so many bytes takes: everything, when it is larger than the part.
+    fn share(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes).unwrap_or(u32::MAX).min(self.bytes)
+    }
+}
+
+impl Budget {
+    fn new(bytes: usize) -> Self {
+        Self {
+            medium_lines: Part::new(bytes / 4),
+            huge_lines: Part::new(bytes / 4),
+            first_replies: Part::new(bytes / 4),
+            later_replies: Part::new(bytes / 4),
+        }
+    }
+}
+
+/// Serves commands on `listener` until shutdown, then lets those in flight finish within
+/// [`DRAIN_MAX`].
+pub async fn serve(listener: TcpListener, broker: Broker, limits: LineLimits, shutdown: Shutdown) {
+    let permits = Arc::new(Semaphore::new(limits.connections_max));
+    let budget = Budget::new(limits.budget_bytes);
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+            () = shutdown.stopped() => break,
+        };
+        let (socket, from) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely; a pause lets some be freed.
+                tracing::warn!(%error, "cannot accept client connections");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+            tracing::warn!(%from, limit = limits.connections_max, "too many client connections");
+            turn_away(&socket, limits.connections_max);
+            continue;
+        };
+        let connection = Connection::new(broker.clone(), limits, budget.clone(), shutdown.clone());
+        connections.spawn(async move {
+            if let Err(error) = connection.run(socket).await {
+                tracing::debug!(%from, %error, "client connection ended");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if timeout(DRAIN_MAX, drained).await.is_err() {
+        tracing::info!("client connections that did not finish are cut");
+    }
+}
+
+/// A new socket has room for one line; if it should not, nobody waits.
+fn turn_away(socket: &TcpStream, limit: usize) {
+    let line = format!("ERROR NOT DONE: more than {limit} connections: try again\n");
+    let _ = socket.try_write(line.as_bytes());
+}

@@ -1,0 +1,161 @@
+//! What passes are worth together: which slots may vote again, and whether the member is ready.
+//! Pure.
+//!
+//! A slot that may lack acknowledged writes votes again once it has synced from S = k - W + 1 of
+//! the others, since every acknowledged write is on one of those. Only members that vote
+//! themselves count towards S. Where so many do not vote that S cannot be reached, the survivors
+//! merge: a slot that has synced from all others knows everything there is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kvcore::{
+    placement::{MemberId, Placement},
+    slot::{Slot, SlotSet},
+    wire::Standing,
+};
+
+use super::pass::Passed;
+
+/// What the passes since the start have brought.
+#[derive(Debug, Default)]
+pub(super) struct Tracker {
+    slots: BTreeMap<Slot, Synced>,
+    /// Members that could not be compared with in the last round, and why.
+    away: BTreeMap<MemberId, String>,
+}
+
+#[derive(Debug)]
+struct Synced {
+    /// The slot's standing when passes began to count.
+    standing: Standing,
+    from_voters: BTreeSet<MemberId>,
+    from_unsynced: BTreeSet<MemberId>,
+}
+
+impl Tracker {
+    /// Looks at the standings before a round: what was synced before a slot was found damaged is
+    /// worth nothing.
+    pub(super) fn observe(&mut self, mine: &SlotSet, standing: &dyn Fn(Slot) -> Standing) {
+        self.slots.retain(|&slot, _| mine.contains(slot));
+        for slot in mine.iter() {
+            let now = standing(slot);
+            let synced = self.slots.entry(slot).or_insert_with(|| Synced {
+                standing: now,
+                from_voters: BTreeSet::new(),
+                from_unsynced: BTreeSet::new(),
+            });
+            if now == Standing::Damaged && synced.standing != Standing::Damaged {
+                synced.from_voters.clear();
+                synced.from_unsynced.clear();
+            }
+            synced.standing = now;
+        }
+    }
+
+    /// Notes a whole pass. A slot found damaged while it ran gains nothing from it.
+    pub(super) fn passed(
+        &mut self,
+        member: MemberId,
+        passed: &Passed,
+        standing: &dyn Fn(Slot) -> Standing,
+    ) {
+        self.away.remove(&member);
+        for (&slot, synced) in &mut self.slots {
+            if standing(slot) == Standing::Damaged && synced.standing != Standing::Damaged {
+                continue;
+            }
+            if passed.from_voter.contains(slot) {
+                synced.from_unsynced.remove(&member);
+                synced.from_voters.insert(member);
+            } else if passed.from_unsynced.contains(slot) && !synced.from_voters.contains(&member) {
+                synced.from_unsynced.insert(member);
+            }
+        }
+    }
+
+    /// Notes that a member could not be compared with.
+    pub(super) fn failed(&mut self, member: MemberId, why: String) {
+        self.away.insert(member, why);
+    }
+
+    /// Whether a slot that does not vote may do so now.
+    pub(super) fn may_vote(
+        &self,
+        placement: &Placement,
+        me: MemberId,
+        slot: Slot,
+        standing: Standing,
+    ) -> bool {
+        let others = others(placement, me, slot);
+        if others.is_empty() {
+            // The only copy: what it lost nobody has, and what it has is all there is. Damage
+            // stays visible.
+            return standing == Standing::Unsynced;
+        }
+        let Some(synced) = self.slots.get(&slot) else {
+            return false;
+        };
+        let copies = placement.slot(slot).read_set().members().len();
+        let needed = copies - placement.quorums().write_of(copies) + 1;
+        let voters = others
+            .iter()
+            .filter(|id| synced.from_voters.contains(id))
+            .count();
+        let known =
+            |id: &&MemberId| synced.from_voters.contains(id) || synced.from_unsynced.contains(id);
+        voters >= needed || others.iter().filter(known).count() == others.len()
+    }
+
+    /// Why the member is not caught up yet; `None` when it is: every slot votes and was compared
+    /// with every other member that can be reached.
+    pub(super) fn waiting_for(
+        &self,
+        placement: &Placement,
+        me: MemberId,
+        mine: &SlotSet,
+        standing: &dyn Fn(Slot) -> Standing,
+    ) -> Option<String> {
+        let silent = mine
+            .iter()
+            .filter(|&slot| standing(slot) != Standing::Voter)
+            .count();
+        if silent > 0 {
+            return Some(format!("{silent} slots do not vote yet{}", self.missing()));
+        }
+        let open = mine.iter().filter(|slot| {
+            let synced = &self.slots[slot];
+            others(placement, me, *slot).iter().any(|id| {
+                !synced.from_voters.contains(id)
+                    && !synced.from_unsynced.contains(id)
+                    && !self.away.contains_key(id)
+            })
+        });
+        match open.count() {
+            0 => None,
+            open => Some(format!(
+                "{open} slots are still being compared with other members"
+            )),
+        }
+    }
+
+    fn missing(&self) -> String {
+        if self.away.is_empty() {
+            return String::new();
+        }
+        let away: Vec<_> = self
+            .away
+            .iter()
+            .map(|(id, why)| format!("{id} ({why})"))
+            .collect();
+        format!("; not reached: {}", away.join(", "))
+    }
+}
+
+/// The slot's members beside this one.
+fn others(placement: &Placement, me: MemberId, slot: Slot) -> Vec<MemberId> {
+    let set = placement.slot(slot).read_set().members();
+    set.iter()
+        .map(|&index| placement.member(index).id)
+        .filter(|&id| id != me)
+        .collect()
+}

@@ -1,0 +1,169 @@
+//! The server's figures for Prometheus.
+
+use std::time::Duration;
+
+use kvcore::{status::MemberStatus, wire::Reply};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+
+use crate::{log::disk::Disk, server::Failed, store::Store, writer_thread::WriterThread};
+
+/// Counters and histograms of one member; gauges are set when they are asked for.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+    gauges: Gauges,
+}
+
+#[derive(Debug)]
+struct Gauges {
+    keys: IntGauge,
+    tombstones: IntGauge,
+    memory: IntGauge,
+    log: IntGauge,
+    log_live: IntGauge,
+    segments: IntGauge,
+    fsyncs: IntGauge,
+    commits: IntGauge,
+    appended: IntGauge,
+    slots: IntGauge,
+    unsynced: IntGauge,
+    damaged: IntGauge,
+    behind: IntGauge,
+    epoch: IntGauge,
+    ready: IntGauge,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let registry = Registry::new();
+        let requests = IntCounterVec::new(
+            Opts::new(
+                "kvasir_server_requests_total",
+                "Peer requests, by kind and result.",
+            ),
+            &["request", "result"],
+        )
+        .expect("a valid name");
+        let buckets = prometheus::exponential_buckets(0.000_01, 2.0, 20).expect("valid buckets");
+        let seconds = HistogramVec::new(
+            HistogramOpts::new(
+                "kvasir_server_request_duration_seconds",
+                "Time from a request's arrival to its reply.",
+            )
+            .buckets(buckets),
+            &["request"],
+        )
+        .expect("a valid name");
+        registry
+            .register(Box::new(requests.clone()))
+            .expect("registered once");
+        registry
+            .register(Box::new(seconds.clone()))
+            .expect("registered once");
+        let gauges = Gauges::new(&registry);
+        Self {
+            registry,
+            requests,
+            seconds,
+            gauges,
+        }
+    }
+
+    pub(crate) fn observe(&self, kind: &str, reply: &Result<Reply, Failed>, took: Duration) {
+        let result = match reply {
+            Ok(Reply::Refused(_)) | Err(Failed::Refused(_)) => "refused",
+            Ok(Reply::Uncertain(_)) | Err(Failed::Lost(_)) => "uncertain",
+            Ok(Reply::Superseded { .. }) => "superseded",
+            Ok(_) => "done",
+        };
+        self.requests.with_label_values(&[kind, result]).inc();
+        self.seconds
+            .with_label_values(&[kind])
+            .observe(took.as_secs_f64());
+    }
+
+    /// The figures in Prometheus' text format.
+    pub(crate) fn render<D: Disk>(
+        &self,
+        store: &Store<D>,
+        writer: &WriterThread,
+        status: &MemberStatus,
+    ) -> String {
+        let (gauges, log) = (&self.gauges, writer.stats());
+        let set = |gauge: &IntGauge, value: u64| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        set(&gauges.keys, store.keys());
+        set(&gauges.tombstones, store.tombstones());
+        set(&gauges.memory, store.memory_bytes());
+        set(&gauges.log, log.bytes);
+        set(&gauges.log_live, log.live_bytes);
+        set(&gauges.segments, log.segments as u64);
+        set(&gauges.fsyncs, log.fsyncs);
+        set(&gauges.commits, log.commits);
+        set(&gauges.appended, log.appended_bytes);
+        set(&gauges.slots, u64::from(status.slots));
+        set(&gauges.unsynced, u64::from(status.slots_unsynced));
+        set(&gauges.damaged, u64::from(status.slots_damaged));
+        set(&gauges.behind, u64::from(status.slots_behind));
+        set(&gauges.epoch, status.epoch.0);
+        set(&gauges.ready, u64::from(status.ready));
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_default()
+    }
+}
+
+impl Gauges {
+    fn new(registry: &Registry) -> Self {
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help).expect("a valid name");
+            registry
+                .register(Box::new(gauge.clone()))
+                .expect("registered once");
+            gauge
+        };
+        Self {
+            keys: gauge("kvasir_server_keys", "Keys with a value."),
+            tombstones: gauge("kvasir_server_tombstones", "Deleted keys still remembered."),
+            memory: gauge(
+                "kvasir_server_memory_bytes",
+                "Memory of tries, digests and values.",
+            ),
+            log: gauge("kvasir_server_log_bytes", "Size of the log."),
+            log_live: gauge(
+                "kvasir_server_log_live_bytes",
+                "Bytes of the log still needed.",
+            ),
+            segments: gauge("kvasir_server_log_segments", "Segments of the log."),
+            fsyncs: gauge("kvasir_server_fsyncs", "Syncs of the log since the start."),
+            commits: gauge("kvasir_server_commits", "Group commits since the start."),
+            appended: gauge(
+                "kvasir_server_appended_bytes",
+                "Bytes appended since the start.",
+            ),
+            slots: gauge("kvasir_server_slots", "Slots this member holds."),
+            unsynced: gauge(
+                "kvasir_server_slots_unsynced",
+                "Slots that count in no quorum yet.",
+            ),
+            damaged: gauge(
+                "kvasir_server_slots_damaged",
+                "Slots whose data is damaged.",
+            ),
+            behind: gauge(
+                "kvasir_server_slots_behind",
+                "Slots that differ from another copy.",
+            ),
+            epoch: gauge("kvasir_server_epoch", "Epoch of the placement in force."),
+            ready: gauge(
+                "kvasir_server_ready",
+                "1 when the member has caught up and serves.",
+            ),
+        }
+    }
+}

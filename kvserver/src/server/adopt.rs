@@ -1,0 +1,47 @@
+//! Taking a placement: durable first, then in force, then every older write is waited for.
+
+use kvcore::{
+    placement::Placement,
+    wire::{Refusal, Reply},
+};
+
+use super::{Failed, Server};
+use crate::{authority::Offer, log::disk::Disk, member_files::write_placement};
+
+impl<D: Disk> Server<D> {
+    /// Takes a placement if it is newer. [`Reply::Adopted`] means: durable, older requests are
+    /// refused from now on, and no older write is still under way.
+    pub(super) async fn adopt(&self, offered: Placement) -> Result<Reply, Failed> {
+        let _one_at_a_time = self.0.adopting.lock().await;
+        let offer = self.0.authority.read().judge(&offered);
+        match offer {
+            Offer::Refuse(refusal) => return Err(refusal.into()),
+            Offer::Known => {}
+            Offer::Take => self.take(offered).await?,
+        }
+        if !self.0.writer.barrier().await {
+            return Err(Failed::Lost("the writer is gone".to_owned()));
+        }
+        let placement = self.placement().expect("one is in force");
+        Ok(Reply::Adopted {
+            epoch: placement.epoch(),
+            digest: placement.digest(),
+        })
+    }
+
+    async fn take(&self, placement: Placement) -> Result<(), Failed> {
+        let (directory, offered) = (self.0.directory.clone(), placement.clone());
+        let written =
+            tokio::task::spawn_blocking(move || write_placement(&directory, &offered)).await;
+        match written {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(Refusal::Placement(error.to_string()).into()),
+            Err(error) => return Err(Failed::Lost(error.to_string())),
+        }
+        let epoch = placement.epoch();
+        tracing::info!(%epoch, cluster = %placement.cluster(), "placement in force");
+        self.0.authority.write().put_in_force(placement);
+        self.0.epoch.send_replace(epoch);
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! Compaction: moving what is live out of the segment with the most garbage, a little at a time.
+//!
+//! One step reads a bounded piece of the victim and appends what is still live again; writes go
+//! on between steps. When the whole victim has been read it is retired, which first makes durable
+//! what replaces it.
+
+use kvcore::{key::Key, record::UploadId};
+
+use super::{
+    held::{Content, Held},
+    writer::Writer,
+};
+use crate::{
+    limits::COMPACTION_STEP_BYTES,
+    log::{Entry, Location, SegmentId, SegmentScan, SyncNow, disk::Disk},
+};
+
+/// A victim being emptied.
+#[derive(Debug)]
+pub(super) struct Compaction<D: Disk> {
+    segment: SegmentId,
+    scan: SegmentScan<D>,
+}
+
+/// Whose log record is being moved.
+enum Owner {
+    Record(Key),
+    Chunk(UploadId, u32),
+}
+
+struct Moved {
+    owner: Owner,
+    from: Location,
+    to: Location,
+}
+
+impl<D: Disk> Writer<D> {
+    /// Does one step; true when there is more to do.
+    pub(super) fn compact_step(&mut self) -> bool {
+        if self.log.poisoned().is_some() {
+            return false;
+        }
+        let mut compaction = match self.compaction.take() {
+            Some(compaction) => compaction,
+            None => match self.begin_compaction() {
+                Some(compaction) => compaction,
+                None => return false,
+            },
+        };
+        let (mut moved, mut read, mut is_over) = (Vec::new(), 0, false);
+        while read < COMPACTION_STEP_BYTES {
+            let (from, entry) = match compaction.scan.next() {
+                Some(Ok(found)) => found,
+                Some(Err(error)) => {
+                    // Its live records stay where they are; nothing is removed on a doubt.
+                    tracing::error!(%error, segment = %compaction.segment, "not compacted");
+                    self.uncompactable.push(compaction.segment);
+                    self.commit_moved(moved);
+                    return false;
+                }
+                None => {
+                    is_over = true;
+                    break;
+                }
+            };
+            read += u64::from(from.length);
+            let Some(owner) = self.owner_of(&entry, from) else {
+                continue;
+            };
+            match self.log.append(&entry) {
+                Ok(to) => moved.push(Moved { owner, from, to }),
+                Err(error) => {
+                    tracing::warn!(%error, "compaction waits");
+                    return false;
+                }
+            }
+        }
+        if !self.commit_moved(moved) {
+            return false;
+        }
+        if !is_over {
+            self.compaction = Some(compaction);
+            return true;
+        }
+        match self.log.retire(compaction.segment) {
+            Ok(()) => tracing::debug!(segment = %compaction.segment, "segment compacted"),
+            Err(error) => {
+                tracing::warn!(%error, segment = %compaction.segment, "segment not removed");
+                self.uncompactable.push(compaction.segment);
+            }
+        }
+        true
+    }
+
+    fn begin_compaction(&self) -> Option<Compaction<D>> {
+        let segment = self
+            .log
+            .victim()
+            .filter(|id| !self.uncompactable.contains(id))?;
+        match self.log.scan(segment) {
+            Ok(scan) => Some(Compaction { segment, scan }),
+            Err(error) => {
+                tracing::warn!(%error, %segment, "segment cannot be compacted");
+                None
+            }
+        }
+    }
+
+    /// Who needs the log record at this location, if anybody.
+    fn owner_of(&mut self, entry: &Entry, at: Location) -> Option<Owner> {
+        match entry {
+            Entry::Record { key, .. } => {
+                let shelf = self.shelves.read(key.slot());
+                let held = shelf.trie.get(key.as_bytes())?;
+                (held.location == at).then(|| Owner::Record(key.clone()))
+            }
+            Entry::Chunk { upload, index, .. } => {
+                let owner = Owner::Chunk(*upload, *index);
+                let staged = self.staging.chunk_mut(*upload, *index);
+                if staged.is_some_and(|chunk| chunk.location == at) {
+                    return Some(owner);
+                }
+                let key = self.large.get(upload)?;
+                let shelf = self.shelves.read(key.slot());
+                match &shelf.trie.get(key.as_bytes())?.content {
+                    Content::Large(_, large) if large.upload == *upload => {
+                        let here = large.locations.get(*index as usize)?;
+                        (*here == at).then_some(owner)
+                    }
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    /// Commits what was appended again and points its owners there.
+    fn commit_moved(&mut self, moved: Vec<Moved>) -> bool {
+        if moved.is_empty() {
+            return true;
+        }
+        // Retiring the victim makes it durable; until then the victim is.
+        if let Err(error) = self.log.commit(SyncNow::No) {
+            tracing::warn!(%error, "compaction waits");
+            return false;
+        }
+        self.unmarked = true;
+        for Moved { owner, from, to } in moved {
+            let pointed = match &owner {
+                Owner::Record(key) => self.point(key, |held| {
+                    if held.location == from {
+                        held.location = to;
+                        return true;
+                    }
+                    false
+                }),
+                Owner::Chunk(upload, index) => self.point_chunk(*upload, *index, from, to),
+            };
+            self.log.release(if pointed { from } else { to });
+        }
+        true
+    }
+
+    fn point(&self, key: &Key, change: impl FnOnce(&mut Held) -> bool) -> bool {
+        let mut shelf = self.shelves.write(key.slot());
+        shelf.trie.get_mut(key.as_bytes()).is_some_and(change)
+    }
+
+    fn point_chunk(&mut self, upload: UploadId, index: u32, from: Location, to: Location) -> bool {
+        if let Some(chunk) = self.staging.chunk_mut(upload, index)
+            && chunk.location == from
+        {
+            chunk.location = to;
+            return true;
+        }
+        let Some(key) = self.large.get(&upload) else {
+            return false;
+        };
+        self.point(key, |held| match &mut held.content {
+            Content::Large(_, large) if large.upload == upload => {
+                match large.locations.get_mut(index as usize) {
+                    Some(location) if *location == from => {
+                        *location = to;
+                        true
+                    }
+                    _ => false,
+                }
+            }
+            _ => false,
+        })
+    }
+}

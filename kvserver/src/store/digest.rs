@@ -1,0 +1,100 @@
+//! The digest tree of one slot: what the slot holds, in short, kept up to date with every write.
+//!
+//! A record's digest is a hash of its key and version. A bucket's digest is the sum of those of
+//! its records, the slot's the sum of its buckets: sums, because a record can then be taken out as
+//! easily as put in, and (unlike with exclusive or) twice the same does not cancel itself out.
+
+use kvcore::{
+    version::Version,
+    wire::{BUCKETS, Bucket},
+};
+use xxhash_rust::xxh3::Xxh3Default;
+
+/// Sums over one slot; empty slots allocate nothing.
+#[derive(Debug, Default)]
+pub struct DigestTree {
+    root: u64,
+    buckets: Option<Box<[u64; BUCKETS]>>,
+}
+
+impl DigestTree {
+    /// Counts a record in.
+    pub fn add(&mut self, key: &[u8], version: Version) {
+        let digest = record_digest(key, version);
+        self.root = self.root.wrapping_add(digest);
+        let bucket = self.bucket(key);
+        *bucket = bucket.wrapping_add(digest);
+    }
+
+    /// Counts a record out.
+    pub fn remove(&mut self, key: &[u8], version: Version) {
+        let digest = record_digest(key, version);
+        self.root = self.root.wrapping_sub(digest);
+        let bucket = self.bucket(key);
+        *bucket = bucket.wrapping_sub(digest);
+    }
+
+    /// The digest of the slot.
+    pub fn root(&self) -> u64 {
+        self.root
+    }
+
+    /// The digests of the buckets.
+    pub fn buckets(&self) -> Box<[u64; BUCKETS]> {
+        self.buckets
+            .clone()
+            .unwrap_or_else(|| Box::new([0; BUCKETS]))
+    }
+
+    /// Heap bytes.
+    pub fn bytes(&self) -> usize {
+        if self.buckets.is_some() {
+            BUCKETS * size_of::<u64>()
+        } else {
+            0
+        }
+    }
+
+    fn bucket(&mut self, key: &[u8]) -> &mut u64 {
+        let buckets = self.buckets.get_or_insert_with(|| Box::new([0; BUCKETS]));
+        &mut buckets[usize::from(Bucket::of(key).0)]
+    }
+}
+
+fn record_digest(key: &[u8], version: Version) -> u64 {
+    let mut hasher = Xxh3Default::new();
+    hasher.update(key);
+    hasher.update(&version.to_bytes());
+    hasher.digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use kvcore::version::{HybridTime, WriterId};
+
+    use super::*;
+
+    #[test]
+    fn the_order_of_writes_does_not_matter_and_removal_undoes() {
+        let version = |bits| Version::new(HybridTime::from_bits(bits), WriterId::from_random(2));
+        let (mut one, mut two) = (DigestTree::default(), DigestTree::default());
+        for number in 0..100u64 {
+            one.add(&number.to_le_bytes(), version(number));
+            two.add(&(99 - number).to_le_bytes(), version(99 - number));
+        }
+        assert_eq!((one.root(), one.buckets()), (two.root(), two.buckets()));
+        two.remove(&7u64.to_le_bytes(), version(7));
+        two.add(&7u64.to_le_bytes(), version(8));
+        assert_ne!(one.root(), two.root());
+        let differing = one
+            .buckets()
+            .iter()
+            .zip(two.buckets().iter())
+            .filter(|(a, b)| a != b)
+            .count();
+        assert_eq!(differing, 1);
+        two.remove(&7u64.to_le_bytes(), version(8));
+        two.add(&7u64.to_le_bytes(), version(7));
+        assert_eq!((one.root(), one.buckets()), (two.root(), two.buckets()));
+    }
+}

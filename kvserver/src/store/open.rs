@@ -1,0 +1,235 @@
+//! Opening: the log's records become tries again.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use kvcore::{
+    key::Key,
+    record::{Body, Payload, Record, UploadId},
+    slot::Slot,
+    status::StorageMode,
+    wire::Standing,
+};
+
+use super::{
+    Store, StoreOptions,
+    held::{Content, Held, Large},
+    shelf::Shelves,
+    staging::{StagedChunk, Staging, is_whole, large},
+    writer::Writer,
+};
+use crate::log::{
+    Damage, Location, Log, LogOptions, OpenError, RecoveredEntry, Recovery, disk::Disk,
+};
+
+/// A store that was opened.
+#[derive(Debug)]
+pub struct Opened<D: Disk> {
+    /// For reads.
+    pub store: Store<D>,
+    /// For writes.
+    pub writer: Writer<D>,
+    /// What the log found.
+    pub recovery: Recovery,
+}
+
+/// Opens the store in `disk`, made if there is none.
+///
+/// Slots that damage may touch stand as [`Standing::Damaged`]; where the log cannot say that all
+/// it ever acknowledged is there, the others stand as [`Standing::Unsynced`].
+pub fn open<D: Disk>(
+    disk: Arc<D>,
+    options: StoreOptions,
+    new_log_id: u128,
+) -> Result<Opened<D>, OpenError> {
+    let shelves = Arc::new(Shelves::new());
+    let mut rebuild = Rebuild {
+        shelves: &shelves,
+        mode: options.mode,
+        chunks: HashMap::new(),
+        large: HashMap::new(),
+        dead: Vec::new(),
+        incomplete: Damage::None,
+    };
+    let log_options = LogOptions {
+        segment_bytes: options.segment_bytes,
+        load_values: options.mode == StorageMode::Memory,
+        new_log_id,
+        ..LogOptions::default()
+    };
+    let (mut log, recovery) = Log::open(disk, log_options, &mut |location, entry| {
+        rebuild.visit(location, entry);
+    })?;
+    rebuild.complete_large();
+    let Rebuild {
+        large,
+        dead,
+        incomplete,
+        ..
+    } = rebuild;
+    for location in dead {
+        log.release(location);
+    }
+    let damage = recovery.damage.clone().and(&incomplete);
+    for slot in Slot::all() {
+        shelves.write(slot).standing = if damage.touches(slot) {
+            Standing::Damaged
+        } else if recovery.intact {
+            Standing::Voter
+        } else {
+            Standing::Unsynced
+        };
+    }
+    let store = Store {
+        shelves: Arc::clone(&shelves),
+        reader: log.reader(),
+        mode: options.mode,
+    };
+    let writer = Writer {
+        shelves,
+        log,
+        staging: Staging::default(),
+        large,
+        compaction: None,
+        uncompactable: Vec::new(),
+        options,
+        unmarked: false,
+    };
+    Ok(Opened {
+        store,
+        writer,
+        recovery,
+    })
+}
+
+/// What is known while records are handed out.
+struct Rebuild<'a> {
+    shelves: &'a Shelves,
+    mode: StorageMode,
+    chunks: HashMap<UploadId, BTreeMap<u32, StagedChunk>>,
+    large: HashMap<UploadId, Key>,
+    /// Records that are not needed any more.
+    dead: Vec<Location>,
+    /// Slots of values whose chunks are not all there.
+    incomplete: Damage,
+}
+
+impl Rebuild<'_> {
+    fn visit(&mut self, location: Location, entry: RecoveredEntry) {
+        match entry {
+            RecoveredEntry::Record { key, record, .. } => self.visit_record(&key, record, location),
+            RecoveredEntry::Chunk {
+                upload,
+                index,
+                length,
+                bytes,
+                ..
+            } => {
+                let length = length as usize;
+                let chunk = StagedChunk {
+                    location,
+                    length,
+                    bytes,
+                };
+                // A chunk that compaction moved comes twice; either has the same bytes.
+                let replaced = self.chunks.entry(upload).or_default().insert(index, chunk);
+                self.dead.extend(replaced.map(|chunk| chunk.location));
+            }
+        }
+    }
+
+    fn visit_record(&mut self, key: &Key, record: Record, location: Location) {
+        let mut shelf = self.shelves.write(key.slot());
+        let held = shelf.trie.get_mut(key.as_bytes());
+        match held {
+            Some(held) if held.version > record.version => return self.dead.push(location),
+            Some(held) if held.version == record.version => {
+                // Moved by compaction: the later place is the one that lasts.
+                return self
+                    .dead
+                    .push(std::mem::replace(&mut held.location, location));
+            }
+            _ => {}
+        }
+        let content = match record.body {
+            Body::Tombstone => Content::Tombstone,
+            Body::Value {
+                meta,
+                payload: Payload::Whole(bytes),
+            } => match self.mode {
+                StorageMode::Memory => Content::InMemory(meta, bytes.as_ref().into()),
+                StorageMode::Disk => Content::OnDisk(meta),
+            },
+            Body::Value {
+                meta,
+                payload: Payload::Chunked(upload),
+            } => {
+                // The chunks are brought in when all of them have been seen.
+                let empty = Large {
+                    upload,
+                    locations: Vec::new(),
+                    bytes: None,
+                };
+                Content::Large(meta, Box::new(empty))
+            }
+        };
+        if let Content::Large(_, large) = &content {
+            self.large.insert(large.upload, key.clone());
+        }
+        let new = Held {
+            version: record.version,
+            location,
+            content,
+        };
+        if let Some(old) = self.shelves.replace(&mut shelf, key.as_bytes(), new) {
+            self.dead.push(old.location);
+        }
+    }
+
+    /// Brings values and their chunks together; chunks that belong to nobody are dead.
+    fn complete_large(&mut self) {
+        let mut needed = HashMap::new();
+        for (upload, key) in std::mem::take(&mut self.large) {
+            let mut shelf = self.shelves.write(key.slot());
+            let Some(held) = shelf.trie.get(key.as_bytes()) else {
+                continue;
+            };
+            let Content::Large(meta, current) = &held.content else {
+                continue;
+            };
+            if current.upload != upload {
+                continue;
+            }
+            let (meta, version, location) = (*meta, held.version, held.location);
+            match self.chunks.remove(&upload) {
+                Some(chunks) if is_whole(&chunks, &meta) => {
+                    let content = Content::Large(meta, Box::new(large(upload, chunks)));
+                    let whole = Held {
+                        version,
+                        location,
+                        content,
+                    };
+                    self.shelves.replace(&mut shelf, key.as_bytes(), whole);
+                    needed.insert(upload, key.clone());
+                }
+                found => {
+                    tracing::error!(%key, "chunks of a value are missing");
+                    self.incomplete = std::mem::replace(&mut self.incomplete, Damage::None)
+                        .and(&Damage::of(key.slot()));
+                    self.shelves.take(&mut shelf, key.as_bytes());
+                    self.dead.push(location);
+                    let chunks = found.into_iter().flat_map(BTreeMap::into_values);
+                    self.dead.extend(chunks.map(|chunk| chunk.location));
+                }
+            }
+        }
+        self.large = needed;
+        let orphans = self
+            .chunks
+            .drain()
+            .flat_map(|(_, chunks)| chunks.into_values());
+        self.dead.extend(orphans.map(|chunk| chunk.location));
+    }
+}

@@ -1,0 +1,254 @@
+//! The thread that owns the writer: everything that waits is one batch, one commit.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use kvcore::{
+    status::SyncMode,
+    time::Clock,
+    wire::{Refusal, Reply},
+};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::{
+    limits::{BATCH_BYTES, BATCH_WRITES_MAX, IDLE_MARK_AFTER, SYNC_INTERVAL, WRITE_QUEUE_MAX},
+    log::{LogStats, disk::Disk},
+    store::writer::{Write, Writer},
+};
+
+/// What the thread is asked.
+enum Job {
+    Write(Write, oneshot::Sender<Reply>),
+    /// Answered once everything asked before is done.
+    Barrier(oneshot::Sender<()>),
+    /// Every slot was brought up to date from its other copies.
+    Repaired,
+    Stop,
+}
+
+/// A handle on the thread; cheap to clone.
+#[derive(Clone)]
+pub struct WriterThread {
+    jobs: SyncSender<Job>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    stats: Mutex<LogStats>,
+    failed: AtomicBool,
+    thread: Mutex<Option<JoinHandle<Result<(), String>>>>,
+}
+
+impl std::fmt::Debug for WriterThread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WriterThread")
+    }
+}
+
+impl WriterThread {
+    /// Starts the thread.
+    pub fn start<D: Disk>(
+        writer: Writer<D>,
+        sync: SyncMode,
+        clock: Arc<dyn Clock>,
+    ) -> std::io::Result<Self> {
+        let (jobs, queue) = sync_channel(WRITE_QUEUE_MAX);
+        let shared = Arc::new(Shared {
+            stats: Mutex::new(writer.log_stats()),
+            failed: AtomicBool::new(false),
+            thread: Mutex::new(None),
+        });
+        let work = Work {
+            writer,
+            queue,
+            sync,
+            clock,
+            shared: Arc::clone(&shared),
+        };
+        let thread = std::thread::Builder::new().name("writer".to_owned());
+        *shared.thread.lock() = Some(thread.spawn(move || work.run())?);
+        Ok(Self { jobs, shared })
+    }
+
+    /// Queues a write; the reply comes when it is committed. A closed channel means that the
+    /// thread is gone and the write's fate unknown.
+    pub fn write(&self, write: Write) -> Result<oneshot::Receiver<Reply>, Refusal> {
+        let (answer, reply) = oneshot::channel();
+        match self.jobs.try_send(Job::Write(write, answer)) {
+            Ok(()) => Ok(reply),
+            Err(TrySendError::Full(_)) => Err(Refusal::Overloaded(format!(
+                "{WRITE_QUEUE_MAX} writes wait for the disk"
+            ))),
+            Err(TrySendError::Disconnected(_)) => Err(Refusal::NotServing("stopping".to_owned())),
+        }
+    }
+
+    /// Waits until every write queued before is done; false when the thread is gone.
+    pub async fn barrier(&self) -> bool {
+        let (answer, done) = oneshot::channel();
+        let jobs = self.jobs.clone();
+        // The queue may be full, and waiting for room must not block the runtime.
+        let sent = tokio::task::spawn_blocking(move || jobs.send(Job::Barrier(answer)).is_ok());
+        sent.await.unwrap_or(false) && done.await.is_ok()
+    }
+
+    /// Tells the log that every slot was brought up to date.
+    pub async fn repaired(&self) {
+        let jobs = self.jobs.clone();
+        let _ = tokio::task::spawn_blocking(move || jobs.send(Job::Repaired).is_ok()).await;
+    }
+
+    /// Figures of the log as of the last commit.
+    pub fn stats(&self) -> LogStats {
+        *self.shared.stats.lock()
+    }
+
+    /// Whether the log takes no writes until a restart.
+    pub fn has_failed(&self) -> bool {
+        self.shared.failed.load(Ordering::Relaxed)
+    }
+
+    /// Carries out what is queued, closes the log and ends the thread.
+    pub async fn stop(&self) -> Result<(), String> {
+        let Self { jobs, shared } = self.clone();
+        let stopped = tokio::task::spawn_blocking(move || {
+            let _ = jobs.send(Job::Stop);
+            match shared.thread.lock().take() {
+                Some(thread) => thread
+                    .join()
+                    .unwrap_or_else(|_| Err("the writer panicked".to_owned())),
+                None => Ok(()),
+            }
+        });
+        stopped.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+}
+
+/// What the thread owns.
+struct Work<D: Disk> {
+    writer: Writer<D>,
+    queue: Receiver<Job>,
+    sync: SyncMode,
+    clock: Arc<dyn Clock>,
+    shared: Arc<Shared>,
+}
+
+/// One batch and what follows it.
+#[derive(Default)]
+struct Batch {
+    writes: Vec<Write>,
+    answers: Vec<oneshot::Sender<Reply>>,
+    bytes: usize,
+    barriers: Vec<oneshot::Sender<()>>,
+    repaired: bool,
+    stop: bool,
+}
+
+impl Batch {
+    fn take(&mut self, job: Job) {
+        match job {
+            Job::Write(write, answer) => {
+                self.bytes += write.bytes();
+                self.writes.push(write);
+                self.answers.push(answer);
+            }
+            Job::Barrier(answer) => self.barriers.push(answer),
+            Job::Repaired => self.repaired = true,
+            Job::Stop => self.stop = true,
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        !self.stop && self.writes.len() < BATCH_WRITES_MAX && self.bytes < BATCH_BYTES
+    }
+}
+
+impl<D: Disk> Work<D> {
+    fn run(mut self) -> Result<(), String> {
+        let mut synced = Instant::now();
+        let mut wait = Duration::ZERO;
+        loop {
+            let mut batch = Batch::default();
+            match self.queue.recv_timeout(wait) {
+                Ok(job) => batch.take(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => batch.stop = true,
+            }
+            while batch.has_room() {
+                match self.queue.try_recv() {
+                    Ok(job) => batch.take(job),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => batch.stop = true,
+                }
+            }
+            let was_idle = batch.writes.is_empty();
+            let stop = batch.stop;
+            self.carry_out(batch);
+            if stop {
+                return self.writer.close().map_err(|error| error.to_string());
+            }
+            let more = self.writer.tidy(self.clock.now());
+            self.sync_if_due(was_idle && !more, &mut synced);
+            self.publish();
+            // Compaction goes on at once, yet never before a write that waits.
+            wait = if more {
+                Duration::ZERO
+            } else {
+                IDLE_MARK_AFTER
+            };
+        }
+    }
+
+    fn carry_out(&mut self, batch: Batch) {
+        let Batch {
+            writes,
+            answers,
+            barriers,
+            repaired,
+            ..
+        } = batch;
+        if !writes.is_empty() {
+            let replies = self.writer.commit(writes, self.clock.now());
+            for (answer, reply) in answers.into_iter().zip(replies) {
+                // Who asked may have left; the write stands all the same.
+                let _ = answer.send(reply);
+            }
+        }
+        for barrier in barriers {
+            let _ = barrier.send(());
+        }
+        if repaired && let Err(error) = self.writer.repaired() {
+            tracing::warn!(%error, "the repair is not marked in the log");
+        }
+    }
+
+    fn sync_if_due(&mut self, is_idle: bool, synced: &mut Instant) {
+        let is_due = match self.sync {
+            SyncMode::Always => is_idle,
+            SyncMode::Interval => synced.elapsed() >= SYNC_INTERVAL,
+            SyncMode::Never => false,
+        };
+        if !is_due || self.writer.poisoned().is_some() {
+            return;
+        }
+        *synced = Instant::now();
+        if let Err(error) = self.writer.sync() {
+            tracing::error!(%error, "the log cannot be synced");
+        }
+    }
+
+    fn publish(&self) {
+        *self.shared.stats.lock() = self.writer.log_stats();
+        self.shared
+            .failed
+            .store(self.writer.poisoned().is_some(), Ordering::Relaxed);
+    }
+}
