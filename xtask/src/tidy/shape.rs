@@ -16,6 +16,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         findings.extend(modules(source));
     }
     findings.extend(names(tree));
+    findings.extend(orphans(tree));
     findings.extend(file_sizes(tree, LONG_FILES));
     findings.extend(function_sizes(tree, LONG_FUNCTIONS));
     findings
@@ -54,6 +55,42 @@ fn names(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Files that no module declares: cargo does not compile them, and nobody notices.
+fn orphans(tree: &Tree) -> Vec<Finding> {
+    let undeclared = tree.sources().filter(|source| {
+        let Some((directory, file)) = source.path.rsplit_once('/') else {
+            return false;
+        };
+        let is_root = ["lib.rs", "main.rs", "build.rs"].contains(&file);
+        if is_root || !format!("{directory}/").contains("/src/") || directory.ends_with("/bin") {
+            return false;
+        }
+        let name = file.trim_end_matches(".rs");
+        let beside = format!("{directory}.rs");
+        let parents = [
+            beside,
+            format!("{directory}/lib.rs"),
+            format!("{directory}/main.rs"),
+        ];
+        let parents = tree
+            .sources()
+            .filter(|parent| parents.contains(&parent.path));
+        !parents.into_iter().any(|parent| declares(parent, name))
+    });
+    let finding = |source: &Source| {
+        let remedy = "declare it with `mod` where it belongs, or delete it";
+        Finding::new(&source.path, 1, "no module declares this file", remedy)
+    };
+    undeclared.map(finding).collect()
+}
+
+fn declares(parent: &Source, name: &str) -> bool {
+    parent.code_words("mod").any(|at| {
+        let rest = parent.code[at + 3..].trim_start().strip_prefix(name);
+        rest.is_some_and(|rest| rest.trim_start().starts_with(';'))
+    })
 }
 
 fn modules(source: &Source) -> Vec<Finding> {
@@ -200,6 +237,16 @@ mod tests {
         assert!(names(&Tree::of(&[("a/src/manager_of_none.rs", "")])).is_empty());
         let source = Source::new("a.rs", "mod key;\nmod utils { }\n");
         assert!(only(&modules(&source)).starts_with("a.rs:2: the name `utils`"));
+    }
+
+    #[test]
+    fn files_are_declared() {
+        let lib = ("a/src/lib.rs", "//! x\npub mod one;\n");
+        let one = ("a/src/one.rs", "//! x\nmod two;\n");
+        let two = ("a/src/one/two.rs", "//! x\n");
+        assert!(orphans(&Tree::of(&[lib, one, two, ("a/tests/three.rs", "//! x\n")])).is_empty());
+        assert!(only(&orphans(&Tree::of(&[lib, two]))).contains("no module declares"));
+        assert!(only(&orphans(&Tree::of(&[one, two]))).starts_with("a/src/one.rs:1: "));
     }
 
     #[test]
