@@ -1,6 +1,11 @@
 //! The broker's command line.
 
-use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    io::IsTerminal,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::{ArgAction, Parser};
@@ -18,6 +23,12 @@ use crate::{
         first_placement::{Bootstrap, server_file},
     },
 };
+
+/// The line protocol's address unless asked otherwise: this machine only.
+const LINE_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7600);
+
+/// The HTTP address unless asked otherwise: this machine only.
+const HTTP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 /// Copies unless asked otherwise, where there are that many servers.
 const COPIES_DEFAULT: usize = 3;
@@ -83,22 +94,12 @@ pub struct Cli {
     /// Copies that must have a write, for a cluster that is new [default: a majority]
     #[arg(long, value_name = "W", env = "KVBROKER_WRITE_QUORUM")]
     write_quorum: Option<u8>,
-    /// Where the line protocol listens
-    #[arg(
-        long,
-        value_name = "ADDR:PORT",
-        default_value = "127.0.0.1:7600",
-        env = "KVBROKER_LINE"
-    )]
-    line: SocketAddr,
-    /// Where HTTP listens: /healthz /readyz /metrics /placement
-    #[arg(
-        long,
-        value_name = "ADDR:PORT",
-        default_value = "127.0.0.1:8080",
-        env = "KVBROKER_HTTP"
-    )]
-    http: SocketAddr,
+    /// Where the line protocol listens [default: 127.0.0.1:7600]
+    #[arg(long, value_name = "ADDR:PORT", env = "KVBROKER_LINE")]
+    line: Option<SocketAddr>,
+    /// Where HTTP listens: /healthz /readyz /metrics /placement [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT", env = "KVBROKER_HTTP")]
+    http: Option<SocketAddr>,
     /// No prompt: serve until SIGTERM or SIGINT
     #[arg(long, action = ArgAction::SetTrue, env = "KVBROKER_SERVE_ONLY")]
     serve_only: bool,
@@ -173,7 +174,8 @@ impl Cli {
              servers and brokers; to make one: head -c 32 /dev/urandom | base64 > secret && \
              chmod 600 secret",
         )?;
-        let secret = secret_file::read(secret_file)?;
+        // Its text says the cause already.
+        let secret = secret_file::read(secret_file).map_err(|error| anyhow::anyhow!("{error}"))?;
         let servers = server_file::read(&self.servers)?;
         let copies = self.copies.unwrap_or(COPIES_DEFAULT.min(servers.len()));
         let may_make = !self.no_bootstrap && (self.bootstrap || !self.serve_only);
@@ -211,13 +213,28 @@ impl Cli {
                 strict_delete: self.strict_delete,
                 ..BrokerOptions::default()
             },
-            line: Some(listen(self.line, "--line").await?),
-            http: Some(listen(self.http, "--http").await?),
+            line: self.listen(self.line, LINE_DEFAULT, "--line").await?,
+            http: self.listen(self.http, HTTP_DEFAULT, "--http").await?,
         })
     }
-}
-
-async fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await;
-    listener.with_context(|| format!("cannot listen on {address}: choose another with {option}"))
+    /// By hand several brokers may run on one machine: one that was given no address does
+    /// without the default one where another broker has it.
+    async fn listen(
+        &self,
+        chosen: Option<SocketAddr>,
+        default: SocketAddr,
+        option: &str,
+    ) -> anyhow::Result<Option<TcpListener>> {
+        let address = chosen.unwrap_or(default);
+        match TcpListener::bind(address).await {
+            Ok(listener) => Ok(Some(listener)),
+            Err(error) if chosen.is_none() && !self.serve_only => {
+                tracing::warn!(%address, %error, "not listening: choose an address with {option}");
+                Ok(None)
+            }
+            Err(error) => Err(error).with_context(|| {
+                format!("cannot listen on {address}: choose another with {option}")
+            }),
+        }
+    }
 }

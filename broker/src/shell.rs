@@ -26,11 +26,7 @@ use rand::RngExt;
 use tokio::sync::Semaphore;
 
 use self::view::{LearnError, Members};
-pub use self::{
-    add::Added,
-    scan::ResolvedPage,
-    view::{Dial, TcpDial, View},
-};
+pub use self::{add::Added, scan::ResolvedPage, view::View};
 use crate::{
     limits::{HEDGE_MS, OPERATION_MS_DEFAULT, OPERATIONS_MAX, PLACEMENT_POLL_MS},
     machine::{
@@ -42,6 +38,7 @@ use crate::{
     },
     metrics::{Kind, Metrics},
 };
+pub use kvnet::peer::dial::{Dial, TcpDial};
 
 /// How a broker behaves.
 #[derive(Debug, Clone)]

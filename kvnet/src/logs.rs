@@ -27,7 +27,17 @@ impl std::str::FromStr for LogFormat {
 ///
 /// Does nothing when a subscriber is already there, as in tests.
 pub fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    start_at(format, "info");
+}
+
+/// The same for programs that speak to people themselves: only warnings unless `RUST_LOG` says
+/// otherwise.
+pub fn start_quiet() {
+    start_at(LogFormat::Text, "warn");
+}
+
+fn start_at(format: LogFormat, level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -188,7 +188,11 @@ impl Read {
             _ if !late => Progress::Pending,
             Phase::Spreading { store, .. } => {
                 let failure = store.deadline(cx, self.deadline_ms);
-                Progress::Ended(Outcome::NotDone(failure))
+                let end = StoreEnd::Failed {
+                    failure,
+                    may_exist: store.may_exist(),
+                };
+                self.on_spread(cx, Progress::Ended(end))
             }
             Phase::Idle => Progress::Ended(Outcome::NotDone(Failure::PlacementChanges(
                 self.placement_changes,
@@ -361,31 +365,44 @@ impl Read {
                 }
                 Progress::Pending
             }
-            StoreEnd::Failed { failure, .. } => match (self.demand, failure) {
-                // What was found is said to be uncertain, rather than nothing at all.
-                (
-                    Demand::Available,
-                    Failure::TooFew {
-                        needed,
-                        able,
-                        absent,
-                        ..
-                    },
-                ) => {
-                    let partial = answer.partial.clone();
-                    let partial = partial.unwrap_or(Partial {
-                        answered: able,
-                        needed,
-                        absent,
-                    });
-                    Progress::Ended(Outcome::Done(ReadAnswer {
-                        partial: Some(partial),
-                        ..answer
-                    }))
-                }
-                (_, failure) => Progress::Ended(Outcome::NotDone(failure)),
-            },
+            StoreEnd::Failed { failure, .. } => {
+                Progress::Ended(self.answer_unspread(cx, answer, failure))
+            }
         }
+    }
+
+    /// Ends with what was found but could not be brought to a write quorum.
+    fn answer_unspread(
+        &self,
+        cx: &Context<'_>,
+        answer: ReadAnswer,
+        failure: Failure,
+    ) -> Outcome<ReadAnswer> {
+        let absent = match failure {
+            Failure::TooFew { absent, .. } | Failure::Deadline { absent, .. }
+                if self.demand == Demand::Available =>
+            {
+                absent
+            }
+            failure => return Outcome::NotDone(failure),
+        };
+        // It is said to be uncertain, rather than nothing at all.
+        let copies = cx
+            .placement
+            .slot(self.key.slot())
+            .read_set()
+            .members()
+            .len();
+        let partial = answer.partial.unwrap_or_else(|| Partial {
+            answered: copies.saturating_sub(absent.len()),
+            needed: cx.placement.quorums().read_of(copies),
+            absent,
+        });
+        Outcome::Done(ReadAnswer {
+            partial: Some(partial),
+            version: answer.version,
+            value: answer.value,
+        })
     }
 
     fn again(&mut self, cx: &mut Context<'_>) -> Progress<Outcome<ReadAnswer>> {

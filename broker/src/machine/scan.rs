@@ -169,6 +169,10 @@ impl Scan {
         reply: Reply,
     ) -> Progress<Outcome<ScanPage>> {
         match reply {
+            // How far such a page reaches nobody can tell.
+            Reply::Page(page) if page.more && page.entries.is_empty() => {
+                self.give_up(cx, &ask, "an empty page that is not the last".to_owned())
+            }
             Reply::Page(page) => {
                 let missing: SlotSet = ask
                     .slots

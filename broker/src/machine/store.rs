@@ -413,9 +413,9 @@ impl Store {
     fn absent(&self, cx: &Context<'_>) -> Vec<Absent> {
         let absent = self.asks.iter().filter_map(|(&member, ask)| {
             let why = match ask {
-                Ask::Stored => return None,
+                // Nothing was sent to who has taken no chunk yet: it is not in the way.
+                Ask::Stored | Ask::Uploading { next: 0, .. } => return None,
                 Ask::StoredUncounted => "it is catching up and counts in no quorum",
-                Ask::Uploading { next: 0, .. } => "not asked",
                 Ask::Uploading { .. } => "it was still taking the value's chunks",
                 Ask::Asked => "no answer yet",
                 Ask::Teaching => "it was still taking the placement",

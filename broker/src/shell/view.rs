@@ -1,47 +1,13 @@
 //! A placement and the replicas it names, together.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use kvcore::{
-    placement::{ClusterId, Epoch, Member, MemberId, Placement},
+    placement::{ClusterId, Epoch, MemberId, Placement},
     replica::Replica,
-    wire::{Secret, handshake::Expected},
 };
-use kvnet::peer::client::PeerClient;
+use kvnet::peer::dial::Dial;
 use parking_lot::Mutex;
-
-/// Makes a replica of a member: by TCP, or of a server in this process.
-pub trait Dial: Send + Sync + fmt::Debug {
-    /// A replica of this member of this cluster. Does not wait for a connection.
-    fn dial(&self, cluster: ClusterId, member: &Member) -> Arc<dyn Replica>;
-}
-
-/// Reaches members by TCP.
-#[derive(Debug)]
-pub struct TcpDial {
-    secret: Secret,
-}
-
-impl TcpDial {
-    /// Proves itself by this secret.
-    pub fn new(secret: Secret) -> Self {
-        Self { secret }
-    }
-}
-
-impl Dial for TcpDial {
-    fn dial(&self, cluster: ClusterId, member: &Member) -> Arc<dyn Replica> {
-        let expected = Expected {
-            cluster: Some(cluster),
-            member: Some(member.id),
-        };
-        Arc::new(PeerClient::start(
-            member.address.clone(),
-            expected,
-            self.secret.clone(),
-        ))
-    }
-}
 
 /// A placement and its members' replicas, in the same order.
 #[derive(Debug)]

@@ -387,7 +387,10 @@ impl Collect {
     }
 
     fn absent(&self, cx: &Context<'_>) -> Vec<Absent> {
-        let absent = self.order.iter().filter_map(|&member| {
+        // By member, since the order of asking differs from read to read.
+        let mut members = self.order.clone();
+        members.sort_unstable();
+        let absent = members.into_iter().filter_map(|member| {
             let why = match self.answers.get(&member) {
                 Some(Answer::Got {
                     standing: Standing::Voter,

@@ -32,12 +32,12 @@ impl fmt::Display for ServerAddress {
 #[derive(Debug, thiserror::Error)]
 pub enum ServerFileError {
     /// It cannot be read.
-    #[error("server file {file}: {source}")]
+    #[error("server file {file}: {error}")]
     Io {
         /// Which file.
         file: String,
         /// What the system says.
-        source: io::Error,
+        error: io::Error,
     },
     /// One of its lines is wrong.
     #[error("{file}:{line}: {reason}")]
@@ -57,9 +57,9 @@ pub enum ServerFileError {
 /// Reads a server file.
 pub fn read(path: &Path) -> Result<Vec<ServerAddress>, ServerFileError> {
     let file = path.display().to_string();
-    let bytes = fs::read(path).map_err(|source| ServerFileError::Io {
+    let bytes = fs::read(path).map_err(|error| ServerFileError::Io {
         file: file.clone(),
-        source,
+        error,
     })?;
     parse(&file, &String::from_utf8_lossy(&bytes))
 }

@@ -1,0 +1,13 @@
+//! A broker over members in memory that can be down, slow, stale or silent.
+
+mod commands;
+mod first_placement;
+mod health;
+mod lines;
+mod load;
+mod member;
+mod program;
+mod reads;
+mod scans;
+mod support;
+mod writes;

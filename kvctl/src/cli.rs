@@ -1,0 +1,250 @@
+//! The command line: every subcommand and what it does.
+
+mod run;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::run::run;
+use crate::cluster::layout::DATA_DIR_DEFAULT;
+
+/// Kvasir on the command line: start a whole replicated store on this machine, load data into it,
+/// and talk to it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kvctl",
+    version,
+    after_help = "\
+A first walk:
+  kvctl up --detach                          five servers, one broker, three copies of every key
+  kvctl put person1 '{\"name\":\"John\",\"address\":{\"number\":12}}'
+  kvctl query person1.address.number         12
+  kvctl kill 2; kvctl get person1            still there
+  kvctl start 2; kvctl status                and caught up
+  kvctl down"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Which cluster is meant.
+#[derive(Debug, Clone, Args)]
+pub struct Directory {
+    /// Directory of the cluster.
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR_DEFAULT, env = "KVASIR_DATA_DIR")]
+    pub data_dir: PathBuf,
+}
+
+/// Which broker is asked.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// Directory of the cluster; its first broker is asked.
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR_DEFAULT, env = "KVASIR_DATA_DIR")]
+    pub data_dir: PathBuf,
+    /// Line protocol address of a broker, instead of the directory.
+    #[arg(long, value_name = "ADDRESS:PORT", env = "KVASIR_BROKER")]
+    pub broker: Option<String>,
+}
+
+/// Where values live.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Mode {
+    /// In memory, and in the log for durability.
+    Memory,
+    /// In the log; memory holds keys and positions.
+    Disk,
+}
+
+/// When a write is acknowledged.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Sync {
+    /// Once it is on the disk: it survives power loss.
+    Always,
+    /// Once the system has it; the disk has it a second later.
+    Interval,
+    /// Once the system has it; the disk has it when the system likes.
+    Never,
+}
+
+/// `kvctl up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Which cluster.
+    #[command(flatten)]
+    pub directory: Directory,
+    /// Trie servers [default: 5, or as many as the directory has].
+    #[arg(long, value_name = "N")]
+    pub servers: Option<u16>,
+    /// Copies of each key [default: 3, or as many as the directory has].
+    #[arg(long, value_name = "K")]
+    pub copies: Option<usize>,
+    /// Brokers [default: 1, or as many as the directory has].
+    #[arg(long, value_name = "N")]
+    pub brokers: Option<u16>,
+    /// First port: servers count up from it, brokers from 200 above (HTTP 680) [default: 7400].
+    #[arg(long, value_name = "PORT")]
+    pub port_base: Option<u16>,
+    /// Where values live [default: memory].
+    #[arg(long)]
+    pub mode: Option<Mode>,
+    /// When a write is acknowledged [default: always].
+    #[arg(long)]
+    pub sync: Option<Sync>,
+    /// Load this file once the cluster is ready; keys that exist are left alone.
+    #[arg(long, value_name = "FILE")]
+    pub load: Option<PathBuf>,
+    /// The field that holds the key, where lines of that file are plain objects.
+    #[arg(long, value_name = "FIELD", requires = "load")]
+    pub key: Option<String>,
+    /// That load replaces keys that exist.
+    #[arg(long, requires = "load")]
+    pub overwrite: bool,
+    /// All servers and brokers in this one process.
+    #[arg(long, conflicts_with = "detach")]
+    pub in_process: bool,
+    /// Return once everything is ready; `kvctl down` stops it.
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// `kvctl load`.
+#[derive(Debug, Args)]
+pub struct Load {
+    /// Which broker.
+    #[command(flatten)]
+    pub target: Target,
+    /// The file, `-` for standard input. Lines are entries of the notation or JSON objects.
+    pub file: PathBuf,
+    /// The field that holds the key, where lines are plain objects: the object is the value.
+    #[arg(long, value_name = "FIELD")]
+    pub key: Option<String>,
+    /// Replace keys that exist; otherwise they are left alone.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Begin again where an earlier load of the file was interrupted.
+    #[arg(long)]
+    pub restart: bool,
+    /// Where lines that were not loaded go [default: FILE.rejects].
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
+    /// No progress bar.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// What `kvctl` does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a cluster on this machine, or go on with the one in the directory.
+    Up(Up),
+    /// Stop the cluster; its data stays.
+    Down(Directory),
+    /// Show the cluster: epoch, members with their slots and keys, slots short of copies.
+    Status {
+        /// Which cluster.
+        #[command(flatten)]
+        directory: Directory,
+        /// As JSON, with the field names of a `KvCluster`'s status.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Kill a server at once (SIGKILL).
+    Kill {
+        /// Which cluster.
+        #[command(flatten)]
+        directory: Directory,
+        /// The server's number, from 1.
+        number: u16,
+    },
+    /// Start a server again and wait until it has caught up.
+    Start {
+        /// Which cluster.
+        #[command(flatten)]
+        directory: Directory,
+        /// The server's number, from 1.
+        number: u16,
+    },
+    /// Load a file of records, with progress; goes on where it was interrupted.
+    Load(Load),
+    /// Print the value of a key as JSON. Exit code 1: not there; 2: could not find out.
+    Get {
+        /// Which broker.
+        #[command(flatten)]
+        target: Target,
+        /// The whole key, as it is.
+        key: String,
+        /// Answer from whatever copies are live, and say when they were too few to be sure.
+        #[arg(long)]
+        available: bool,
+        /// Print a raw value's own bytes.
+        #[arg(long)]
+        raw: bool,
+    },
+    /// Store a value under a key.
+    Put {
+        /// Which broker.
+        #[command(flatten)]
+        target: Target,
+        /// The whole key, as it is.
+        key: String,
+        /// The value as JSON; `-` reads it from standard input.
+        value: String,
+        /// The value is raw bytes, not JSON.
+        #[arg(long)]
+        raw: bool,
+    },
+    /// Delete a key. Exit code 1: it was not there; 2: not done, or unknown.
+    Delete {
+        /// Which broker.
+        #[command(flatten)]
+        target: Target,
+        /// The whole key, as it is.
+        key: String,
+    },
+    /// Print a value inside a document by its dot path.
+    Query {
+        /// Which broker.
+        #[command(flatten)]
+        target: Target,
+        /// Key and steps with dots between them; a dot inside a name is escaped (`python3\.11`).
+        path: String,
+        /// Answer from whatever copies are live, and say when they were too few to be sure.
+        #[arg(long)]
+        available: bool,
+    },
+    /// Print keys that begin with a prefix, in order, as `{"key": …, "value": …}` lines.
+    Scan {
+        /// Which broker.
+        #[command(flatten)]
+        target: Target,
+        /// The prefix; empty is all keys.
+        #[arg(default_value = "")]
+        prefix: String,
+        /// At most this many keys.
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+        /// Begin after this key.
+        #[arg(long, value_name = "KEY")]
+        after: Option<String>,
+        /// Answer from whatever copies are live, and say when they were too few to be sure.
+        #[arg(long)]
+        available: bool,
+    },
+    /// Be a trie server (the program `kvserver`).
+    Server(kvserver::cli::Args),
+    /// Be a broker (the program `broker`).
+    Broker(broker::cli::Cli),
+    /// Print a shell's completions.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory.
+    Man {
+        /// The directory.
+        directory: PathBuf,
+    },
+}

@@ -1,0 +1,183 @@
+//! The whole cluster in this process: servers and broker talk without sockets.
+//!
+//! Everything else is the same: the directories, the placement, the copies. Admin HTTP and the
+//! line protocol listen as usual, so that the other commands work.
+
+use std::{collections::HashMap, sync::Arc};
+
+use anyhow::{Context, Result};
+use broker::{
+    http,
+    line::{self, LineLimits},
+    shell::{Broker, BrokerOptions, first_placement},
+};
+use bytesize::ByteSize;
+use kvcore::{
+    placement::{ClusterId, Member, MemberId, Placement, Quorums},
+    replica::{CallError, PendingReply, Replica},
+    status::{StorageMode, SyncMode},
+    wire::{Reply, Request, Secret},
+};
+use kvnet::{clock::SystemClock, shutdown};
+use kvserver::{
+    process::{Running, ServerOptions, start as start_server},
+    store::StoreOptions,
+};
+use parking_lot::RwLock;
+use tokio::{net::TcpListener, task::JoinSet};
+
+use super::{layout::Layout, process::ProcessId, state::ClusterState};
+
+/// A cluster in this process.
+#[derive(Debug)]
+pub struct InProcess {
+    servers: Vec<Running>,
+    brokers: JoinSet<()>,
+    stop: shutdown::Trigger,
+}
+
+/// Members of this process by their id; filled as they start.
+#[derive(Debug, Clone, Default)]
+struct Local(Arc<RwLock<HashMap<MemberId, Arc<dyn Replica>>>>);
+
+impl kvnet::peer::dial::Dial for Local {
+    fn dial(&self, _cluster: ClusterId, member: &Member) -> Arc<dyn Replica> {
+        match self.0.read().get(&member.id) {
+            Some(replica) => Arc::clone(replica),
+            None => Arc::new(Missing),
+        }
+    }
+}
+
+/// A member that the placement names and this process does not have.
+#[derive(Debug)]
+struct Missing;
+
+impl Replica for Missing {
+    fn call(&self, _request: Request) -> PendingReply<'_> {
+        Box::pin(async { Err(CallError::NotSent("it is not in this process".to_owned())) })
+    }
+
+    fn trouble(&self) -> Option<String> {
+        Some("it is not in this process".to_owned())
+    }
+}
+
+/// Starts every server and broker of `state` in this process.
+pub async fn start(layout: &Layout, state: &mut ClusterState, secret: Secret) -> Result<InProcess> {
+    let local = Local::default();
+    let mut servers = Vec::new();
+    for server in &state.servers {
+        let options = ServerOptions {
+            data_dir: layout.server(server.number),
+            peer: None,
+            admin: Some(server.admin.clone()),
+            secret: secret.clone(),
+            store: store_options(state),
+        };
+        let running = start_server(options, Arc::new(local.clone())).await?;
+        let replica: Arc<dyn Replica> = Arc::new(running.server().clone());
+        local.0.write().insert(running.server().member(), replica);
+        servers.push(running);
+    }
+    let placement = place(state, &servers).await?;
+    let (stop, shutdown) = shutdown::channel();
+    let mut brokers = JoinSet::new();
+    for config in &state.brokers {
+        let listen = |address: String| async move {
+            TcpListener::bind(&address)
+                .await
+                .with_context(|| format!("cannot listen on {address}"))
+        };
+        let line = listen(config.line.clone()).await?;
+        let admin = listen(config.http.clone()).await?;
+        let broker = Broker::start(
+            placement.clone(),
+            Arc::new(local.clone()),
+            Arc::new(SystemClock),
+            BrokerOptions::default(),
+        )
+        .await;
+        let (announce, announced) = tokio::sync::watch::channel(Some(broker.clone()));
+        brokers.spawn(http::serve(admin, announced, shutdown.clone()));
+        let shutdown = shutdown.clone();
+        brokers.spawn(async move {
+            line::serve(line, broker, LineLimits::default(), shutdown).await;
+            drop(announce);
+        });
+    }
+    for server in &servers {
+        while let Some(reason) = server.server().status().reason {
+            tracing::debug!(reason, "not ready yet");
+            tokio::time::sleep(crate::limits::POLL).await;
+        }
+    }
+    state.in_process = Some(ProcessId::of(std::process::id())?);
+    Ok(InProcess {
+        servers,
+        brokers,
+        stop,
+    })
+}
+
+fn store_options(state: &ClusterState) -> StoreOptions {
+    StoreOptions {
+        mode: if state.mode == "disk" {
+            StorageMode::Disk
+        } else {
+            StorageMode::Memory
+        },
+        sync: match state.sync.as_str() {
+            "interval" => SyncMode::Interval,
+            "never" => SyncMode::Never,
+            _ => SyncMode::Always,
+        },
+        // Several logs of one process share its address space and the disk of a small machine.
+        segment_bytes: u32::try_from(ByteSize::mib(64).as_u64()).unwrap_or(u32::MAX),
+        ..StoreOptions::default()
+    }
+}
+
+/// The placement the servers have, or their first.
+async fn place(state: &ClusterState, servers: &[Running]) -> Result<Placement> {
+    if let Some(placement) = servers
+        .iter()
+        .filter_map(|s| s.server().placement())
+        .max_by_key(Placement::epoch)
+    {
+        return Ok(placement);
+    }
+    let members = servers
+        .iter()
+        .zip(&state.servers)
+        .map(|(running, server)| Member {
+            id: running.server().member(),
+            address: server.peer.clone(),
+            zone: String::new(),
+            weight: 1,
+        });
+    let placement = first_placement::make(members.collect(), state.copies, Quorums::default())?;
+    for server in servers {
+        match server
+            .server()
+            .call(Request::Adopt(placement.clone()))
+            .await
+        {
+            Ok(Reply::Adopted { .. }) => {}
+            other => anyhow::bail!("a server did not take the first placement: {other:?}"),
+        }
+    }
+    Ok(placement)
+}
+
+impl InProcess {
+    /// Finishes what is in flight and closes every log.
+    pub async fn stop(mut self) -> Result<()> {
+        self.stop.stop();
+        while self.brokers.join_next().await.is_some() {}
+        for server in self.servers {
+            server.stop().await.map_err(anyhow::Error::msg)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,37 @@
+//! Limits of the command line, with their units and reasons.
+
+use std::time::Duration;
+
+/// Servers of one local cluster: their ports are two apart and end where the brokers' begin.
+pub const SERVERS_MAX: u16 = 100;
+
+/// Brokers of one local cluster.
+pub const BROKERS_MAX: u16 = 50;
+
+/// How long a process may take to answer after it was started. Recovery of a large log comes on
+/// top, which is why progress is shown.
+pub const START_MAX: Duration = Duration::from_mins(2);
+
+/// How long a process may take to end after SIGTERM; it promises ten seconds.
+pub const STOP_MAX: Duration = Duration::from_secs(12);
+
+/// How often a condition is looked at again.
+pub const POLL: Duration = Duration::from_millis(25);
+
+/// How long one admin request may take.
+pub const ADMIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a broker may take to accept a connection.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Longest line of an input file, in bytes. A value's text is at most a few times its size.
+pub const INPUT_LINE_BYTES_MAX: usize = 192 * 1024 * 1024;
+
+/// Commands of a load on their way at once, over all connections.
+pub const LOAD_IN_FLIGHT_MAX: usize = 512;
+
+/// Bytes of commands of a load on their way at once; a longer one goes alone.
+pub const LOAD_IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long a load tries one record again while the cluster cannot store it.
+pub const LOAD_RETRY_MAX: Duration = Duration::from_mins(1);
