@@ -90,7 +90,7 @@ impl Input {
                 let file =
                     File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
                 let metadata = file.metadata()?;
-                let size = metadata.is_file().then(|| metadata.len());
+                let size = metadata.is_file().then_some(metadata.len());
                 (Box::new(BufReader::with_capacity(256 * 1024, file)), size)
             }
             None => (Box::new(BufReader::new(io::stdin())), None),

@@ -25,13 +25,13 @@ impl Rejects {
     }
 
     pub(super) fn keep(&mut self, line: &[u8]) -> Result<()> {
-        let context = || format!("cannot write {}", self.path.display());
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                let file = File::create(&self.path).with_context(context)?;
-                self.file.insert(BufWriter::new(file))
-            }
+        if self.file.is_none() {
+            let file = File::create(&self.path);
+            let file = file.with_context(|| format!("cannot write {}", self.path.display()))?;
+            self.file = Some(BufWriter::new(file));
+        }
+        let Some(file) = &mut self.file else {
+            return Ok(());
         };
         // Flushed each time: these lines are few, and must survive an interruption.
         file.write_all(line)
