@@ -1,2 +1,76 @@
-//! xtask
-fn main() {}
+//! Kvasir's automation: `cargo xtask --help` says what there is.
+
+mod ci;
+mod command;
+mod setup;
+mod tests_run;
+mod tidy;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Automation of the Kvasir workspace: everything that CI runs, runnable by hand.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    after_help = "A first visit: `cargo xtask test`. Before a change is offered: `cargo xtask ci`."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Runs all tests of the workspace, documentation examples included, and sums them up.
+    ///
+    /// Looks first for what the tests need, and says which Debian package brings what is missing.
+    Test {
+        /// Leave out what needs root. Without this flag, a test that needs root and cannot have
+        /// it is an error, so that nothing is skipped unnoticed.
+        #[arg(long)]
+        without_root: bool,
+    },
+    /// Checks the rules that no compiler knows: file heads, sizes, names, crate arrows, links.
+    ///
+    /// Every finding says where, what is wrong and what to do. Exceptions are recorded, each with
+    /// its reason, in `xtask/src/tidy/tables.rs`.
+    Tidy,
+    /// Installs the tools of `cargo xtask ci` that cargo can install, unless they are there.
+    Setup,
+    /// Runs everything that CI runs: format, lints, licences, documentation, tidy, tests.
+    ///
+    /// Stops at the first step that fails and says how to run that step alone.
+    Ci {
+        /// Passed on to `cargo xtask test`.
+        #[arg(long)]
+        without_root: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let root = workspace_root();
+    let done = match Arguments::parse().task {
+        Task::Test { without_root } => tests_run::run(&root, without_root),
+        Task::Tidy => tidy::run(&root),
+        Task::Setup => setup::run(&root),
+        Task::Ci { without_root } => ci::run(&root, without_root),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace that this program was built from: xtask is never installed elsewhere.
+fn workspace_root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the workspace")
+        .to_owned()
+}

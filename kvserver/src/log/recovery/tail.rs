@@ -188,7 +188,12 @@ pub(super) fn first_segment<D: Disk>(
         files,
         options,
     };
-    let recovery = Recovery {
+    Ok((log, nothing_lost()))
+}
+
+/// What recovery found where there was no log yet.
+fn nothing_lost() -> Recovery {
+    Recovery {
         segments: 1,
         records: 0,
         torn_bytes: 0,
@@ -198,6 +203,5 @@ pub(super) fn first_segment<D: Disk>(
         clean_shutdown: false,
         intact: true,
         from_hints: 0,
-    };
-    Ok((log, recovery))
+    }
 }
