@@ -14,12 +14,10 @@ mod splitter;
 
 use std::{sync::Arc, time::Duration};
 
-use kvnet::{limits::DRAIN_MAX, shutdown::Shutdown};
+use kvnet::{accept::Accept, shutdown::Shutdown};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    task::JoinSet,
-    time::timeout,
 };
 
 use self::connection::Connection;
@@ -112,44 +110,24 @@ impl Budget {
 }
 
 /// Serves commands on `listener` until shutdown, then lets those in flight finish within
-/// [`DRAIN_MAX`].
+/// [`kvnet::limits::DRAIN_MAX`].
 pub async fn serve(listener: TcpListener, broker: Broker, limits: LineLimits, shutdown: Shutdown) {
-    let permits = Arc::new(Semaphore::new(limits.connections_max));
+    let accept = Accept {
+        what: "clients",
+        connections_max: limits.connections_max,
+    };
     let budget = Budget::new(limits.budget_bytes);
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-            () = shutdown.stopped() => break,
-        };
-        let (socket, from) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of descriptors, most likely; a pause lets some be freed.
-                tracing::warn!(%error, "cannot accept client connections");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
-            tracing::warn!(%from, limit = limits.connections_max, "too many client connections");
-            turn_away(&socket, limits.connections_max);
-            continue;
-        };
-        let connection = Connection::new(broker.clone(), limits, budget.clone(), shutdown.clone());
-        connections.spawn(async move {
+    let stop = shutdown.clone();
+    let handle = move |socket, from| {
+        let connection = Connection::new(broker.clone(), limits, budget.clone(), stop.clone());
+        async move {
             if let Err(error) = connection.run(socket).await {
                 tracing::debug!(%from, %error, "client connection ended");
             }
-            drop(permit);
-        });
-    }
-    drop(listener);
-    let drained = async { while connections.join_next().await.is_some() {} };
-    if timeout(DRAIN_MAX, drained).await.is_err() {
-        tracing::info!("client connections that did not finish are cut");
-    }
+        }
+    };
+    let turn_away = |socket: &TcpStream| turn_away(socket, limits.connections_max);
+    accept.run(listener, shutdown, turn_away, handle).await;
 }
 
 /// A new socket has room for one line; if it should not, nobody waits.

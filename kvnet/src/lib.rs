@@ -3,6 +3,7 @@
 //! `peer` carries the peer protocol over TCP, `http` serves warp filters with limits; the rest is
 //! what every process needs around them: the clock, the secret's file, logs and shutdown.
 
+pub mod accept;
 pub mod clock;
 pub mod http;
 pub mod limits;

@@ -1,6 +1,6 @@
 //! Puts a replica behind a listening socket.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use kvcore::{
@@ -13,15 +13,14 @@ use kvcore::{
 use rand::Rng;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
     time::{Instant, timeout},
 };
 
 use super::stream::{FrameReader, FrameWriter, StreamError, split};
 use crate::{
+    accept::Accept,
     limits::{
-        DRAIN_MAX, HANDSHAKE_TIMEOUT, IDLE_MAX, PEER_CONNECTIONS_MAX, PEER_IN_FLIGHT_BYTES_MAX,
+        HANDSHAKE_TIMEOUT, IDLE_MAX, PEER_CONNECTIONS_MAX, PEER_IN_FLIGHT_BYTES_MAX,
         PEER_IN_FLIGHT_MAX, PEER_OUT_BYTES_MAX,
     },
     shutdown::Shutdown,
@@ -34,7 +33,7 @@ pub trait Identity: Send + Sync + 'static {
 }
 
 /// Serves `replica` on `listener` until shutdown, then answers what is in flight within
-/// [`DRAIN_MAX`].
+/// [`crate::limits::DRAIN_MAX`].
 pub async fn serve<I: Identity>(
     listener: TcpListener,
     replica: Arc<dyn Replica>,
@@ -42,42 +41,21 @@ pub async fn serve<I: Identity>(
     secret: Secret,
     shutdown: Shutdown,
 ) {
-    let permits = Arc::new(Semaphore::new(PEER_CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-            () = shutdown.stopped() => break,
-        };
-        let (socket, from) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of descriptors, most likely; a pause lets some be freed.
-                tracing::warn!(%error, "cannot accept peer connections");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
-            tracing::warn!(%from, limit = PEER_CONNECTIONS_MAX, "too many peer connections");
-            continue;
-        };
+    let accept = Accept {
+        what: "peers",
+        connections_max: PEER_CONNECTIONS_MAX,
+    };
+    let stop = shutdown.clone();
+    let handle = move |socket, from| {
         let connection = Connection {
             replica: Arc::clone(&replica),
             secret: secret.clone(),
             reached: identity.reached(),
-            shutdown: shutdown.clone(),
+            shutdown: stop.clone(),
         };
-        connections.spawn(async move {
-            connection.run(socket, from).await;
-            drop(permit);
-        });
-    }
-    let drained = async { while connections.join_next().await.is_some() {} };
-    if timeout(DRAIN_MAX, drained).await.is_err() {
-        tracing::info!("peer connections that did not finish are cut");
-    }
+        connection.run(socket, from)
+    };
+    accept.run(listener, shutdown, |_| (), handle).await;
 }
 
 struct Connection {
