@@ -14,7 +14,7 @@ use kvcore::{
     placement::{Member, MemberId, Placement},
     replica::Replica,
     slot::{Slot, SlotSet},
-    wire::Standing,
+    wire::{Reply, Request, Standing},
 };
 use kvnet::{peer::dial::Dial, shutdown::Shutdown};
 use parking_lot::Mutex;
@@ -22,7 +22,7 @@ use rand::RngExt;
 use tokio::time::timeout;
 
 use self::{
-    pass::{Effect, Event, Pass, Passed},
+    pass::{Broken, Effect, Event, Pass, Passed},
     tracker::Tracker,
 };
 use crate::{limits::EXCHANGE_INTERVAL, log::disk::Disk, server::Server};
@@ -148,15 +148,28 @@ impl<D: Disk> Rounds<D> {
                     self.tracker
                         .passed(member.id, &passed, &|slot| store.standing(slot));
                 }
-                Err(why) => {
+                Err(Broken { why, newer }) => {
                     tracing::debug!(member = %member.id, address = member.address, why, "no pass");
                     self.tracker.failed(member.id, why);
+                    if let Some(newer) = newer {
+                        return self.take(newer).await;
+                    }
                 }
             }
             self.promote(placement, &mine);
         }
         self.promote(placement, &mine);
         self.report(placement, &mine, &behind)
+    }
+
+    /// Takes a placement that another member has; the next round is by that one.
+    async fn take(&self, newer: Placement) -> Duration {
+        let epoch = newer.epoch();
+        match self.server.call(Request::Adopt(newer)).await {
+            Ok(Reply::Adopted { .. }) => {}
+            other => tracing::warn!(%epoch, ?other, "a newer placement is not taken"),
+        }
+        BEHIND_INTERVAL
     }
 
     /// Lets slots vote that have synced with enough other members.
@@ -210,7 +223,7 @@ impl<D: Disk> Rounds<D> {
         placement: &Placement,
         member: &Member,
         slots: SlotSet,
-    ) -> Result<Passed, String> {
+    ) -> Result<Passed, Broken> {
         let name = (member.id, member.address.clone());
         let is_new = !self.links.contains_key(&name);
         let link = self.links.entry(name);
@@ -226,10 +239,14 @@ impl<D: Disk> Rounds<D> {
             let _ = timeout(SETTLE_MAX, reached).await;
         }
         if let Some(trouble) = link.trouble() {
-            return Err(trouble);
+            return Err(not_reached(trouble));
         }
         run_pass(&self.server, &link, Pass::new(placement.epoch(), slots)).await
     }
+}
+
+fn not_reached(why: String) -> Broken {
+    Broken { why, newer: None }
 }
 
 type Answers = FuturesUnordered<BoxFuture<'static, Event>>;
@@ -239,7 +256,7 @@ async fn run_pass<D: Disk>(
     server: &Server<D>,
     link: &Arc<dyn Replica>,
     mut pass: Pass,
-) -> Result<Passed, String> {
+) -> Result<Passed, Broken> {
     let mut answers = Answers::new();
     let mut effects = pass.start(server.clock().now());
     loop {
@@ -265,7 +282,7 @@ async fn run_pass<D: Disk>(
             return end;
         }
         let Some(event) = answers.next().await else {
-            return Err("the pass waits for nothing".to_owned());
+            return Err(not_reached("the pass waits for nothing".to_owned()));
         };
         effects = pass.step(event, server.clock().now(), server.store());
     }

@@ -9,6 +9,7 @@
 //!
 //! - A batch committed with [`SyncNow::Yes`] survives a crash whole. One committed with
 //!   [`SyncNow::No`] survives a crash of the process; a crash of the machine may take it, or parts.
+//!   So does one with [`SyncNow::Later`], which nobody has been promised.
 //! - Recovery tells what a crash may do from what it may not. Every batch begins with a mark of
 //!   how far the log was durable: bad bytes behind the last mark are a torn tail and are cut; bad
 //!   bytes before it are damage, and the slots they may touch are named.
@@ -151,7 +152,23 @@ impl<D: Disk> Log<D> {
     /// [`LogOptions::garbage_percent`] of the log is garbage, the one with the least live share
     /// if that is below [`LogOptions::victim_live_percent`].
     pub fn victim(&self) -> Option<SegmentId> {
-        self.space.victim(&self.options)
+        self.victim_beside(&[])
+    }
+
+    /// The same, leaving out segments that turned out not to be compactable.
+    pub fn victim_beside(&self, barred: &[SegmentId]) -> Option<SegmentId> {
+        self.space.victim(&self.options, barred)
+    }
+
+    /// Whether damage in a segment costs nothing any more, since its slots were repaired.
+    pub fn is_repaired(&self, segment: SegmentId) -> bool {
+        let known = self.space.get(segment);
+        known.is_some_and(|known| known.state == State::Repaired)
+    }
+
+    /// Bytes of a segment's records that were not released.
+    pub fn live_bytes(&self, segment: SegmentId) -> u64 {
+        self.space.get(segment).map_or(0, |known| known.live)
     }
 
     /// The entries of a segment as far as they are committed; usable from another thread while

@@ -7,24 +7,29 @@
 //!         Get [GetChunk ...] -> Put            a bounded number at a time
 //! ```
 //!
+//! A slot that something was not fetched of, or not stored here, is worth nothing: the pass goes
+//! on for the others.
+//!
 //! Bytes moved are proportional to the differences: a digest a slot, 2 KiB for a slot that
 //! differs, keys and versions for its differing buckets, records for what is newer.
+
+mod large;
 
 use std::collections::{HashMap, VecDeque};
 
 use kvcore::{
     key::Key,
-    limits::CHUNK_BYTES,
-    placement::Epoch,
-    record::{Body, Payload, Record, UploadId},
+    placement::{Epoch, Placement},
+    record::Record,
     slot::{Slot, SlotSet},
     version::{UnixMillis, Version},
     wire::{
-        BUCKETS, Bucket, BucketSet, Intent, Refusal, Reply, Request, Scope, ScopedSlots, Standing,
-        VersionPage,
+        BUCKETS, Bucket, BucketSet, Intent, Refusal, Reply, Request, Scope, ScopedSlots,
+        SlotDigest, Standing, VersionPage,
     },
 };
 
+use self::large::{Copying, LargeWindow};
 use crate::limits::FETCH_WINDOW;
 
 /// Slots compared at once.
@@ -77,10 +82,13 @@ pub(super) enum Event {
 pub(super) struct Passed {
     /// Slots synced from a member whose answers count.
     pub(super) from_voter: SlotSet,
-    /// Slots synced from a member that is itself catching up.
-    pub(super) from_unsynced: SlotSet,
+    /// Slots synced from a member that does not vote itself: it has not caught up, or not all of
+    /// what it had.
+    pub(super) from_silent: SlotSet,
     /// Slots that differed when the pass began.
     pub(super) differed: SlotSet,
+    /// Why some slots are in neither of the first two.
+    pub(super) left_out: Option<String>,
 }
 
 /// What an answer belongs to.
@@ -92,16 +100,15 @@ enum Asked {
     Record(Key),
     Chunk(Copying, u32),
     ChunkKept(Copying, u32),
-    Stored,
+    Stored(Slot),
 }
 
-/// A large value on its way.
-#[derive(Debug, Clone)]
-struct Copying {
-    key: Key,
-    record: Record,
-    upload: UploadId,
-    chunks: u32,
+/// Why a pass ended early.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Broken {
+    pub(super) why: String,
+    /// The placement that the other member has, where it is newer.
+    pub(super) newer: Option<Placement>,
 }
 
 #[derive(Debug)]
@@ -116,9 +123,10 @@ pub(super) struct Pass {
     pages: VecDeque<(Slot, BucketSet, Option<Key>)>,
     wanted: VecDeque<Key>,
     fetching: usize,
+    large: LargeWindow,
     asked: HashMap<Tag, Asked>,
     next_tag: u64,
-    failed: Option<String>,
+    broken: Option<Broken>,
     effects: Vec<Effect>,
 }
 
@@ -131,17 +139,19 @@ impl Pass {
             now: UnixMillis::default(),
             passed: Passed {
                 from_voter: empty(),
-                from_unsynced: empty(),
+                from_silent: empty(),
                 differed: empty(),
+                left_out: None,
             },
             unopened: Vec::new(),
             open: 0,
             pages: VecDeque::new(),
             wanted: VecDeque::new(),
             fetching: 0,
+            large: LargeWindow::default(),
             asked: HashMap::new(),
             next_tag: 0,
-            failed: None,
+            broken: None,
             effects: Vec::new(),
         }
     }
@@ -158,9 +168,9 @@ impl Pass {
     }
 
     /// How the pass ended, once it has.
-    pub(super) fn end(&self) -> Option<Result<Passed, String>> {
-        if let Some(why) = &self.failed {
-            return Some(Err(why.clone()));
+    pub(super) fn end(&self) -> Option<Result<Passed, Broken>> {
+        if let Some(broken) = &self.broken {
+            return Some(Err(broken.clone()));
         }
         self.asked.is_empty().then(|| Ok(self.passed.clone()))
     }
@@ -173,14 +183,14 @@ impl Pass {
     ) -> Vec<Effect> {
         self.now = now;
         match event {
-            Event::Failed { why } => self.failed = Some(why),
+            Event::Failed { why } => self.broken = Some(Broken { why, newer: None }),
             Event::Answer { tag, reply } => {
                 if let Some(asked) = self.asked.remove(&tag) {
                     self.on_answer(asked, reply, local);
                 }
             }
         }
-        if self.failed.is_none() {
+        if self.broken.is_none() {
             self.go_on();
         }
         std::mem::take(&mut self.effects)
@@ -188,20 +198,7 @@ impl Pass {
 
     fn on_answer(&mut self, asked: Asked, reply: Reply, local: &impl Local) {
         match (asked, reply) {
-            (Asked::Digests, Reply::Digests(digests)) => {
-                for digest in digests {
-                    match digest.standing {
-                        Standing::Voter => self.passed.from_voter.insert(digest.slot),
-                        Standing::Unsynced => self.passed.from_unsynced.insert(digest.slot),
-                        // What is damaged there teaches nothing here.
-                        Standing::Damaged => continue,
-                    };
-                    if local.digest(digest.slot) != digest.digest {
-                        self.passed.differed.insert(digest.slot);
-                        self.unopened.push(digest.slot);
-                    }
-                }
-            }
+            (Asked::Digests, Reply::Digests(digests)) => self.on_digests(digests, local),
             (Asked::Buckets(slot), Reply::Buckets(theirs)) => {
                 self.on_buckets(slot, &theirs, local);
             }
@@ -217,38 +214,64 @@ impl Pass {
             ) => {
                 self.on_record(key, record);
             }
-            // Records never go away, but a slot that turned out damaged may lack one.
-            (Asked::Record(_), Reply::Record { record: None, .. }) | (Asked::Stored, _) => {
+            // Records never go away: it was found damaged meanwhile, or its whole slot was.
+            (
+                Asked::Record(key),
+                Reply::Record { record: None, .. } | Reply::Refused(Refusal::Damaged(_)),
+            ) => {
+                self.fetching -= 1;
+                self.leave_out(key.slot(), || format!("{key} is damaged there"));
+            }
+            (Asked::Stored(_), Reply::Stored { .. } | Reply::Superseded { .. }) => {
                 self.fetching -= 1;
             }
-            (Asked::Chunk(copying, index), Reply::Chunk(bytes)) => {
-                let (scope, upload) = (self.scope(copying.key.slot()), copying.upload);
-                let request = Request::PutChunk {
-                    scope,
-                    upload,
-                    index,
-                    bytes,
-                };
-                self.apply(Asked::ChunkKept(copying, index), request);
+            (Asked::Stored(slot), reply) => {
+                self.fetching -= 1;
+                self.leave_out(slot, || not_done("not stored here", &reply));
             }
-            // Overwritten meanwhile: the next pass brings what is newer.
-            (Asked::Chunk(..), Reply::Refused(Refusal::Gone)) => self.fetching -= 1,
-            (Asked::ChunkKept(copying, index), Reply::ChunkStored) => {
-                self.copy_on(copying, index + 1);
-            }
-            (asked, reply) => {
-                let what = match asked {
-                    Asked::Digests => "digests",
-                    Asked::Buckets(_) => "buckets",
-                    Asked::Versions(..) => "versions",
-                    Asked::Record(_) => "a record",
-                    Asked::Chunk(..) | Asked::ChunkKept(..) => "a chunk",
-                    Asked::Stored => "a write",
-                };
-                self.failed = Some(match reply {
-                    Reply::Refused(refusal) => format!("asked for {what}: {refusal}"),
-                    other => format!("asked for {what}, it answered {other:?}"),
-                });
+            (Asked::Chunk(copying, index), reply) => self.on_chunk(copying, index, reply),
+            (Asked::ChunkKept(copying, index), reply) => self.on_chunk_kept(copying, index, reply),
+            (asked, reply) => self.on_refusal(&asked, reply),
+        }
+    }
+
+    /// Ends the pass: nothing more can be asked of a member that does not answer this.
+    fn on_refusal(&mut self, asked: &Asked, reply: Reply) {
+        let what = match asked {
+            Asked::Digests => "asked for digests",
+            Asked::Buckets(_) => "asked for buckets",
+            Asked::Versions(..) => "asked for versions",
+            Asked::Record(_) => "asked for a record",
+            Asked::Chunk(..) | Asked::ChunkKept(..) => "asked for a chunk",
+            Asked::Stored(_) => "asked for a write",
+        };
+        let why = not_done(what, &reply);
+        let newer = match reply {
+            Reply::Refused(Refusal::StaleEpoch(placement)) => Some(placement),
+            _ => None,
+        };
+        self.broken = Some(Broken { why, newer });
+    }
+
+    /// Takes back what the pass is worth for a slot.
+    fn leave_out(&mut self, slot: Slot, why: impl FnOnce() -> String) {
+        self.passed.from_voter.remove(slot);
+        self.passed.from_silent.remove(slot);
+        self.passed.left_out.get_or_insert_with(why);
+    }
+
+    fn on_digests(&mut self, digests: Vec<SlotDigest>, local: &impl Local) {
+        for digest in digests {
+            match digest.standing {
+                Standing::Voter => self.passed.from_voter.insert(digest.slot),
+                // What is left there may be what all others have lost.
+                Standing::Unsynced | Standing::Damaged => {
+                    self.passed.from_silent.insert(digest.slot)
+                }
+            };
+            if local.digest(digest.slot) != digest.digest {
+                self.passed.differed.insert(digest.slot);
+                self.unopened.push(digest.slot);
             }
         }
     }
@@ -290,45 +313,10 @@ impl Pass {
         }
     }
 
-    fn on_record(&mut self, key: Key, record: Record) {
-        let Body::Value {
-            meta,
-            payload: Payload::Chunked(upload),
-        } = record.body
-        else {
-            return self.put(key, record);
-        };
-        let chunks = (meta.length as usize).div_ceil(CHUNK_BYTES);
-        let chunks = u32::try_from(chunks).expect("values are limited");
-        self.copy_on(
-            Copying {
-                key,
-                record,
-                upload,
-                chunks,
-            },
-            0,
-        );
-    }
-
-    /// One chunk after the other: many values are on their way at once, and memory is bounded.
-    fn copy_on(&mut self, copying: Copying, index: u32) {
-        if index == copying.chunks {
-            return self.put(copying.key, copying.record);
-        }
-        let request = Request::GetChunk {
-            scope: self.scope(copying.key.slot()),
-            key: copying.key.clone(),
-            version: copying.record.version,
-            index,
-        };
-        self.ask(Asked::Chunk(copying, index), request);
-    }
-
     fn put(&mut self, key: Key, record: Record) {
         let scope = self.scope(key.slot());
         self.apply(
-            Asked::Stored,
+            Asked::Stored(scope.slot),
             Request::Put {
                 scope,
                 key,
@@ -393,5 +381,13 @@ impl Pass {
     fn apply(&mut self, asked: Asked, request: Request) {
         let tag = self.tag(asked);
         self.effects.push(Effect::Apply { tag, request });
+    }
+}
+
+/// What was asked for, and what came instead.
+fn not_done(what: &str, reply: &Reply) -> String {
+    match reply {
+        Reply::Refused(refusal) => format!("{what}: {refusal}"),
+        other => format!("{what}: {other:?}"),
     }
 }

@@ -4,7 +4,8 @@
 //! A slot that may lack acknowledged writes votes again once it has synced from S = k - W + 1 of
 //! the others, since every acknowledged write is on one of those. Only members that vote
 //! themselves count towards S. Where so many do not vote that S cannot be reached, the survivors
-//! merge: a slot that has synced from all others knows everything there is.
+//! merge: a slot that has synced from all others, also from what damage has left there, knows
+//! everything there is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,8 @@ pub(super) struct Tracker {
     slots: BTreeMap<Slot, Synced>,
     /// Members that could not be compared with in the last round, and why.
     away: BTreeMap<MemberId, String>,
+    /// Members of which something could not be fetched or stored in the last pass, and why.
+    left_out: BTreeMap<MemberId, String>,
 }
 
 #[derive(Debug)]
@@ -29,7 +32,7 @@ struct Synced {
     /// The slot's standing when passes began to count.
     standing: Standing,
     from_voters: BTreeSet<MemberId>,
-    from_unsynced: BTreeSet<MemberId>,
+    from_silent: BTreeSet<MemberId>,
 }
 
 impl Tracker {
@@ -42,11 +45,11 @@ impl Tracker {
             let synced = self.slots.entry(slot).or_insert_with(|| Synced {
                 standing: now,
                 from_voters: BTreeSet::new(),
-                from_unsynced: BTreeSet::new(),
+                from_silent: BTreeSet::new(),
             });
             if now == Standing::Damaged && synced.standing != Standing::Damaged {
                 synced.from_voters.clear();
-                synced.from_unsynced.clear();
+                synced.from_silent.clear();
             }
             synced.standing = now;
         }
@@ -60,15 +63,19 @@ impl Tracker {
         standing: &dyn Fn(Slot) -> Standing,
     ) {
         self.away.remove(&member);
+        match &passed.left_out {
+            Some(why) => self.left_out.insert(member, why.clone()),
+            None => self.left_out.remove(&member),
+        };
         for (&slot, synced) in &mut self.slots {
             if standing(slot) == Standing::Damaged && synced.standing != Standing::Damaged {
                 continue;
             }
             if passed.from_voter.contains(slot) {
-                synced.from_unsynced.remove(&member);
+                synced.from_silent.remove(&member);
                 synced.from_voters.insert(member);
-            } else if passed.from_unsynced.contains(slot) && !synced.from_voters.contains(&member) {
-                synced.from_unsynced.insert(member);
+            } else if passed.from_silent.contains(slot) && !synced.from_voters.contains(&member) {
+                synced.from_silent.insert(member);
             }
         }
     }
@@ -102,7 +109,7 @@ impl Tracker {
             .filter(|id| synced.from_voters.contains(id))
             .count();
         let known =
-            |id: &&MemberId| synced.from_voters.contains(id) || synced.from_unsynced.contains(id);
+            |id: &&MemberId| synced.from_voters.contains(id) || synced.from_silent.contains(id);
         voters >= needed || others.iter().filter(known).count() == others.len()
     }
 
@@ -126,28 +133,28 @@ impl Tracker {
             let synced = &self.slots[slot];
             others(placement, me, *slot).iter().any(|id| {
                 !synced.from_voters.contains(id)
-                    && !synced.from_unsynced.contains(id)
+                    && !synced.from_silent.contains(id)
                     && !self.away.contains_key(id)
             })
         });
         match open.count() {
             0 => None,
             open => Some(format!(
-                "{open} slots are still being compared with other members"
+                "{open} slots are still being compared with other members{}",
+                self.missing()
             )),
         }
     }
 
     fn missing(&self) -> String {
-        if self.away.is_empty() {
-            return String::new();
-        }
-        let away: Vec<_> = self
-            .away
-            .iter()
-            .map(|(id, why)| format!("{id} ({why})"))
-            .collect();
-        format!("; not reached: {}", away.join(", "))
+        let named = |what: &str, members: &BTreeMap<MemberId, String>| {
+            let members = members.iter().map(|(id, why)| format!("{id} ({why})"));
+            match members.collect::<Vec<_>>() {
+                none if none.is_empty() => String::new(),
+                some => format!("; {what}: {}", some.join(", ")),
+            }
+        };
+        named("not reached", &self.away) + &named("not all taken from", &self.left_out)
     }
 }
 

@@ -44,13 +44,18 @@ impl Default for LogOptions {
 ///
 /// The store's `--sync` modes map to it: `always` commits with [`SyncNow::Yes`] before it
 /// acknowledges; `interval` commits with [`SyncNow::No`] and calls [`super::Log::sync`] every so
-/// often; `never` only commits with [`SyncNow::No`].
+/// often; `never` only commits with [`SyncNow::No`]. Copies made by compaction, and chunks whose
+/// record has not come, are [`SyncNow::Later`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncNow {
     /// The batch is durable when the commit returns.
     Yes,
-    /// The batch is handed to the operating system; a crash of the machine may lose it.
+    /// The batch is handed to the operating system; a crash of the machine may lose it, though it
+    /// is acknowledged. From then on the log has to doubt itself after a crash.
     No,
+    /// The same for a batch that nobody is promised yet: whatever makes it matter is committed
+    /// with [`SyncNow::Yes`] later. Losing it is no reason for doubt.
+    Later,
 }
 
 /// Number of a segment; grows by one with each, and no number is used twice in a log.

@@ -112,11 +112,14 @@ impl Space {
     /// (Rosenblum and Ousterhout, "The Design and Implementation of a Log-Structured File
     /// System", 1991). The threshold on the whole log keeps a mostly live one from being copied
     /// for little.
-    pub(super) fn victim(&self, options: &LogOptions) -> Option<SegmentId> {
+    ///
+    /// A segment that is barred is passed over, so that it does not keep the others from being
+    /// compacted.
+    pub(super) fn victim(&self, options: &LogOptions, barred: &[SegmentId]) -> Option<SegmentId> {
         let in_state = |state| {
             self.0
                 .iter()
-                .filter(move |(_, segment)| segment.state == state)
+                .filter(move |(id, segment)| segment.state == state && !barred.contains(id))
         };
         if let Some((&id, _)) = in_state(State::Repaired).next() {
             return Some(id);
@@ -158,7 +161,8 @@ mod tests {
     #[test]
     fn the_least_live_goes_first_and_only_when_worth_it() {
         let options = LogOptions::default();
-        let victim = |segments: &[(u64, State)]| space(segments).victim(&options).map(|id| id.0);
+        let victim =
+            |segments: &[(u64, State)]| space(segments).victim(&options, &[]).map(|id| id.0);
         assert_eq!(victim(&[(40, Sealed), (30, Sealed), (0, Active)]), Some(2));
         assert_eq!(victim(&[(60, Sealed), (55, Sealed), (0, Active)]), None);
         // Half of one segment in ten is not enough garbage to copy for.
@@ -169,5 +173,7 @@ mod tests {
         assert_eq!(victim(&mostly_live), Some(5));
         assert_eq!(victim(&[(0, Damaged), (100, Active)]), None);
         assert_eq!(victim(&[(0, Sealed), (100, Repaired)]), Some(2));
+        let two = space(&[(0, Sealed), (10, Sealed), (100, Active)]);
+        assert_eq!(two.victim(&options, &[SegmentId(1)]), Some(SegmentId(2)));
     }
 }

@@ -4,7 +4,7 @@
 //! on between steps. When the whole victim has been read it is retired, which first makes durable
 //! what replaces it.
 
-use kvcore::{key::Key, record::UploadId};
+use kvcore::{key::Key, record::UploadId, status::SyncMode};
 
 use super::{
     held::{Content, Held},
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     limits::COMPACTION_STEP_BYTES,
-    log::{Entry, Location, SegmentId, SegmentScan, SyncNow, disk::Disk},
+    log::{CommitError, Entry, Location, ReadError, SegmentId, SegmentScan, SyncNow, disk::Disk},
 };
 
 /// A victim being emptied.
@@ -51,12 +51,15 @@ impl<D: Disk> Writer<D> {
         while read < COMPACTION_STEP_BYTES {
             let (from, entry) = match compaction.scan.next() {
                 Some(Ok(found)) => found,
+                // What was lost there has been fetched again.
+                Some(Err(ReadError::Damaged(_))) if self.log.is_repaired(compaction.segment) => {
+                    continue;
+                }
                 Some(Err(error)) => {
                     // Its live records stay where they are; nothing is removed on a doubt.
                     tracing::error!(%error, segment = %compaction.segment, "not compacted");
                     self.uncompactable.push(compaction.segment);
-                    self.commit_moved(moved);
-                    return false;
+                    return self.commit_moved(moved);
                 }
                 None => {
                     is_over = true;
@@ -71,6 +74,7 @@ impl<D: Disk> Writer<D> {
                 Ok(to) => moved.push(Moved { owner, from, to }),
                 Err(error) => {
                     tracing::warn!(%error, "compaction waits");
+                    self.commit_moved(moved);
                     return false;
                 }
             }
@@ -82,26 +86,44 @@ impl<D: Disk> Writer<D> {
             self.compaction = Some(compaction);
             return true;
         }
-        match self.log.retire(compaction.segment) {
-            Ok(()) => tracing::debug!(segment = %compaction.segment, "segment compacted"),
-            Err(error) => {
-                tracing::warn!(%error, segment = %compaction.segment, "segment not removed");
-                self.uncompactable.push(compaction.segment);
-            }
-        }
-        true
+        self.retire(compaction.segment)
     }
 
-    fn begin_compaction(&self) -> Option<Compaction<D>> {
-        let segment = self
-            .log
-            .victim()
-            .filter(|id| !self.uncompactable.contains(id))?;
-        match self.log.scan(segment) {
-            Ok(scan) => Some(Compaction { segment, scan }),
+    /// Removes a segment that was read to its end; true when there may be more to do.
+    fn retire(&mut self, segment: SegmentId) -> bool {
+        let live_bytes = self.log.live_bytes(segment);
+        if live_bytes > 0 {
+            // Somebody still points there, at bytes that could not be read.
+            tracing::error!(%segment, live_bytes, "not removed: live records were lost in it");
+            self.uncompactable.push(segment);
+            return true;
+        }
+        match self.log.retire(segment) {
+            Ok(()) => {
+                tracing::debug!(%segment, "segment compacted");
+                true
+            }
+            Err(error @ CommitError::DiskFull { .. }) => {
+                tracing::warn!(%error, "compaction waits");
+                false
+            }
             Err(error) => {
-                tracing::warn!(%error, %segment, "segment cannot be compacted");
-                None
+                tracing::warn!(%error, %segment, "segment not removed");
+                self.uncompactable.push(segment);
+                true
+            }
+        }
+    }
+
+    fn begin_compaction(&mut self) -> Option<Compaction<D>> {
+        loop {
+            let segment = self.log.victim_beside(&self.uncompactable)?;
+            match self.log.scan(segment) {
+                Ok(scan) => return Some(Compaction { segment, scan }),
+                Err(error) => {
+                    tracing::warn!(%error, %segment, "segment cannot be compacted");
+                    self.uncompactable.push(segment);
+                }
             }
         }
     }
@@ -139,7 +161,11 @@ impl<D: Disk> Writer<D> {
             return true;
         }
         // Retiring the victim makes it durable; until then the victim is.
-        if let Err(error) = self.log.commit(SyncNow::No) {
+        let sync = match self.options.sync {
+            SyncMode::Always => SyncNow::Later,
+            SyncMode::Interval | SyncMode::Never => SyncNow::No,
+        };
+        if let Err(error) = self.log.commit(sync) {
             tracing::warn!(%error, "compaction waits");
             return false;
         }

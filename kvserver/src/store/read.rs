@@ -53,12 +53,18 @@ pub struct ScanRequest<'a> {
 
 impl<D: Disk> Store<D> {
     /// The record of a key. In disk mode this reads from the disk.
+    ///
+    /// A damaged slot shows the records that it still has, for other members to save them; it
+    /// never says that there is none.
     pub fn get(&self, key: &Key) -> Result<(Standing, Option<Record>), ReadFailure> {
         for _ in 0..MOVED_MAX {
             let (standing, version, location) = {
-                let shelf = self.readable(key.slot())?;
+                let shelf = self.shelves.read(key.slot());
                 let Some(held) = shelf.trie.get(key.as_bytes()) else {
-                    return Ok((shelf.standing, None));
+                    return match shelf.standing {
+                        Standing::Damaged => Err(ReadFailure::Damaged(key.slot())),
+                        standing => Ok((standing, None)),
+                    };
                 };
                 if let Some(record) = held.record() {
                     return Ok((shelf.standing, Some(record)));
@@ -100,7 +106,7 @@ impl<D: Disk> Store<D> {
     pub fn chunk(&self, key: &Key, version: Version, index: u32) -> Result<Bytes, ReadFailure> {
         for _ in 0..MOVED_MAX {
             let location = {
-                let shelf = self.readable(key.slot())?;
+                let shelf = self.shelves.read(key.slot());
                 let held = shelf.trie.get(key.as_bytes());
                 let Some(Held {
                     version: held,

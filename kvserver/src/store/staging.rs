@@ -26,6 +26,13 @@ pub(super) struct StagedChunk {
     pub(super) bytes: Option<Bytes>,
 }
 
+impl StagedChunk {
+    /// Heap bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.bytes.as_ref().map_or(0, Bytes::len)
+    }
+}
+
 #[derive(Debug)]
 struct Upload {
     slot: Slot,
@@ -41,8 +48,20 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// Whether a chunk of this size may be taken on.
-    pub(super) fn admits(&self, upload: UploadId, slot: Slot, bytes: usize) -> Result<(), Refusal> {
+    /// Bytes of a chunk that is kept; zero if it is not.
+    pub(super) fn length_of(&self, upload: UploadId, index: u32) -> usize {
+        let chunk = self.uploads.get(&upload).and_then(|u| u.chunks.get(&index));
+        chunk.map_or(0, |chunk| chunk.length)
+    }
+
+    /// Whether a chunk of this size may be taken on, in the place of one of `kept` bytes.
+    pub(super) fn admits(
+        &self,
+        upload: UploadId,
+        slot: Slot,
+        bytes: usize,
+        kept: usize,
+    ) -> Result<(), Refusal> {
         match self.uploads.get(&upload) {
             Some(known) if known.slot != slot => {
                 return Err(Refusal::Invalid(
@@ -56,7 +75,7 @@ impl Staging {
             }
             _ => {}
         }
-        if self.bytes + bytes > UPLOAD_BYTES_MAX {
+        if self.bytes - kept + bytes > UPLOAD_BYTES_MAX {
             let why = format!("{UPLOAD_BYTES_MAX} bytes of uploads are under way");
             return Err(Refusal::Overloaded(why));
         }
@@ -71,7 +90,7 @@ impl Staging {
         index: u32,
         chunk: StagedChunk,
         now: UnixMillis,
-    ) -> Option<Location> {
+    ) -> Option<StagedChunk> {
         let upload = self.uploads.entry(id).or_insert_with(|| Upload {
             slot,
             chunks: BTreeMap::new(),
@@ -81,7 +100,7 @@ impl Staging {
         self.bytes += chunk.length;
         let replaced = upload.chunks.insert(index, chunk)?;
         self.bytes -= replaced.length;
-        Some(replaced.location)
+        Some(replaced)
     }
 
     /// Whether all chunks of a value of this length are here.
@@ -108,15 +127,15 @@ impl Staging {
         self.uploads.get_mut(&id)?.chunks.get_mut(&index)
     }
 
-    /// Drops uploads without news for too long; gives back where the log has their chunks.
-    pub(super) fn sweep(&mut self, now: UnixMillis) -> Vec<Location> {
+    /// Drops uploads without news for too long; gives back their chunks.
+    pub(super) fn sweep(&mut self, now: UnixMillis) -> Vec<StagedChunk> {
         let stale = |upload: &Upload| now.since(upload.touched) > UPLOAD_IDLE_MS_MAX;
         let dropped = self.uploads.extract_if(|_, upload| stale(upload));
         let chunks: Vec<_> = dropped
             .flat_map(|(_, upload)| upload.chunks.into_values())
             .collect();
         self.bytes -= chunks.iter().map(|chunk| chunk.length).sum::<usize>();
-        chunks.into_iter().map(|chunk| chunk.location).collect()
+        chunks
     }
 }
 
