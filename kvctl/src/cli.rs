@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::run::run;
-use crate::cluster::layout::DATA_DIR_DEFAULT;
+use crate::{cluster::layout::DATA_DIR_DEFAULT, limits::LOAD_RETRY_SECONDS};
 
 /// Kvasir on the command line: start a whole replicated store on this machine, load data into it,
 /// and talk to it.
@@ -127,9 +127,12 @@ pub struct Load {
     /// Begin again where an earlier load of the file was interrupted.
     #[arg(long)]
     pub restart: bool,
-    /// Where lines that were not loaded go [default: FILE.rejects].
+    /// Where lines that were not loaded go [default: FILE.rejects; stdin.rejects for a pipe].
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
+    /// How long a record is tried again while the cluster does not take it, before the load stops.
+    #[arg(long, value_name = "SECONDS", default_value_t = LOAD_RETRY_SECONDS)]
+    pub retry_for: u64,
     /// No progress bar.
     #[arg(long)]
     pub quiet: bool,

@@ -98,6 +98,11 @@ impl Client {
         Ok(Self { commands })
     }
 
+    /// Whether the connection is lost, as far as was noticed.
+    pub fn is_closed(&self) -> bool {
+        self.commands.is_closed()
+    }
+
     /// Sends one command (without its line end), no `SCAN`, and waits for the reply.
     pub async fn ask(&self, line: impl Into<Vec<u8>>) -> Result<Response> {
         self.send(line.into(), Shape::One).await

@@ -4,7 +4,13 @@
 use std::io::{Read, Write};
 
 use anyhow::{Context, Result, bail};
-use kvcore::{document::Document, key::Key, limits::VALUE_BYTES_MAX, notation, value::Content};
+use kvcore::{
+    document::Document,
+    key::Key,
+    limits::VALUE_BYTES_MAX,
+    notation,
+    value::{Content, Value},
+};
 
 use crate::client::{Client, End, Response, content, split_entry};
 
@@ -66,9 +72,8 @@ pub async fn get(client: &Client, key: &str, reads: Reads, form: Form) -> Result
 
 /// `kvctl query`.
 pub async fn query(client: &Client, path: &str, reads: Reads) -> Result<Found> {
-    if path.contains(['\n', '\r']) {
-        bail!("a path on the line protocol has no line breaks");
-    }
+    // In quotes: a key may begin with a space, or hold a line break.
+    let path = serde_json::to_string(path)?;
     let line = format!("{}QUERY {path}", reads.prefix());
     print_value(client.ask(line).await?, Form::Json)
 }
@@ -87,6 +92,13 @@ pub async fn put(client: &Client, key: &str, value: &str, form: Form) -> Result<
             "the value is not JSON (text stands in quotes: '\"text\"'; --raw stores it as it is)"
         })?),
     };
+    // Said here: the broker would only find the line too long.
+    let value = Value {
+        content,
+        expires_at: None,
+    };
+    value.to_stored()?;
+    let content = value.content;
     let line = format!("PUT {}", notation::print_entry(&key, &content));
     done(&client.ask(line).await?)
 }
@@ -140,7 +152,7 @@ pub async fn scan(
         match response.end {
             End::ScanMore(key) => after = Some(key),
             End::ScanEnd => break,
-            end => return failed(&end),
+            end => return failed(&end, "could not find out"),
         }
     }
     Ok(if any { Found::Yes } else { Found::No })
@@ -160,7 +172,7 @@ pub fn to_json(content: &Content) -> String {
 fn print_value(response: Response, form: Form) -> Result<Found> {
     remark(&response);
     let End::Value(text) = response.end else {
-        return failed(&response.end);
+        return failed(&response.end, "could not find out");
     };
     let content = content(&text)?;
     let mut out = std::io::stdout().lock();
@@ -180,18 +192,18 @@ fn done(response: &Response) -> Result<Found> {
     remark(response);
     match response.end {
         End::Ok => Ok(Found::Yes),
-        _ => failed(&response.end),
+        _ => failed(&response.end, "not done"),
     }
 }
 
-fn failed(end: &End) -> Result<Found> {
+fn failed(end: &End, without: &str) -> Result<Found> {
     match end {
         End::NotFound => {
             eprintln!("NOT FOUND");
             Ok(Found::No)
         }
         End::NotDone(why) => {
-            eprintln!("could not find out, or not done: {why}");
+            eprintln!("{without}: {why}");
             Ok(Found::CouldNotFindOut)
         }
         End::Unknown(why) => {
@@ -205,20 +217,36 @@ fn failed(end: &End) -> Result<Found> {
 
 fn remark(response: &Response) {
     for note in &response.notes {
-        eprintln!("{note}");
+        eprintln!("{}", for_the_shell(note));
     }
+}
+
+/// A hint names a command of the line protocol; here it is one of the shell, where a backslash
+/// needs quotes.
+fn for_the_shell(note: &str) -> String {
+    for (command, here) in [(": QUERY ", "query"), (": GET ", "get")] {
+        if let Some((said, argument)) = note.split_once(command)
+            && note.starts_with("hint: ")
+        {
+            let argument = argument.replace('\'', r"'\''");
+            return format!("{said}: kvctl {here} '{argument}'");
+        }
+    }
+    note.to_owned()
 }
 
 fn read_stdin() -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // Raw values are twice as long as text; one byte more tells that there is more.
+    // JSON may be longer than what is stored; one byte more tells that there is more.
     let limit = 4 * VALUE_BYTES_MAX as u64;
     std::io::stdin()
         .lock()
         .take(limit + 1)
         .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
-        bail!("standard input has more than {limit} bytes, no value is that large");
+        bail!(
+            "standard input has more than {limit} bytes, and a value has at most {VALUE_BYTES_MAX}"
+        );
     }
     Ok(bytes)
 }

@@ -18,6 +18,9 @@ pub const STOP_MAX: Duration = Duration::from_secs(12);
 /// How often a condition is looked at again.
 pub const POLL: Duration = Duration::from_millis(25);
 
+/// How long a command waits for another one that is changing the same cluster.
+pub const LOCK_MAX: Duration = Duration::from_secs(3);
+
 /// How long one admin request may take.
 pub const ADMIN_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -33,5 +36,6 @@ pub const LOAD_IN_FLIGHT_MAX: usize = 512;
 /// Bytes of commands of a load on their way at once; a longer one goes alone.
 pub const LOAD_IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How long a load tries one record again while the cluster cannot store it.
-pub const LOAD_RETRY_MAX: Duration = Duration::from_mins(1);
+/// How long a load tries one record again while the cluster cannot store it, unless asked
+/// otherwise, in seconds: a broker or a server is started again well within.
+pub const LOAD_RETRY_SECONDS: u64 = 60;

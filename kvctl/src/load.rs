@@ -2,25 +2,31 @@
 //!
 //! Records are sent pipelined over a few connections, bounded in number and bytes. Bad lines are
 //! reported with number and reason, and kept in a reject file. Progress is kept beside the input,
-//! so that an interrupted load goes on where it was.
+//! so that an interrupted load goes on where it was. A record that the cluster does not take for
+//! long ends the load: the lines behind it would fare no better, and the next load begins there.
 
 pub mod input;
 mod progress;
 mod reject;
 mod send;
 
-use std::{io::IsTerminal, path::PathBuf, time::Instant};
+use std::{
+    io::IsTerminal,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use kvcore::notation;
 
 use self::{
     input::{Input, Line},
     progress::Progress,
     reject::Rejects,
-    send::{Sender, Sent},
+    send::{Link, Sender, Sent},
 };
-use crate::client::Client;
+use crate::client::End;
 
 /// Connections of one load.
 const CONNECTIONS: usize = 4;
@@ -38,6 +44,8 @@ pub struct LoadOptions {
     pub restart: bool,
     /// Where rejected lines go; `None` is beside the input.
     pub rejects: Option<PathBuf>,
+    /// How long one record is tried again while the cluster does not take it.
+    pub retry_for: Duration,
     /// No progress bar.
     pub quiet: bool,
 }
@@ -55,36 +63,98 @@ pub struct LoadSummary {
     pub failed: u64,
     /// Lines skipped because an earlier, interrupted load did them.
     pub resumed: u64,
+    /// Of these, lines that are no record.
+    pub resumed_rejected: u64,
 }
 
 impl LoadSummary {
     /// Whether every line was a record that is now stored.
     pub fn is_clean(&self) -> bool {
-        self.rejected == 0 && self.failed == 0
+        self.rejected == 0 && self.resumed_rejected == 0 && self.failed == 0
     }
+}
+
+/// One load on its way.
+struct Load {
+    summary: LoadSummary,
+    rejects: Rejects,
+    bar: ProgressBar,
+    /// The first line that the cluster did not take.
+    stopped_at: Option<u64>,
+    /// Whether the next load can go on there.
+    can_go_on: bool,
 }
 
 /// Loads; the summary says how it went.
 pub async fn load(broker: &str, options: LoadOptions) -> Result<LoadSummary> {
-    let mut clients = Vec::new();
+    let mut links = Vec::new();
     for _ in 0..CONNECTIONS {
-        clients.push(Client::connect(broker).await?);
+        links.push(Link::connect(broker).await?);
     }
-    let mut input = Input::open(options.file.as_deref(), options.key_field.clone())?;
-    let mut progress = Progress::open(options.file.as_deref(), &options)?;
+    // A pipe under a name is read as standard input is: once, and with nothing kept beside it.
+    let file = options.file.as_deref();
+    let regular = file.filter(|file| file.is_file());
+    let mut input = Input::open(file, options.key_field.clone())?;
+    let mut progress = Progress::open(regular, &options)?;
     let mut summary = LoadSummary::default();
-    if let Some((offset, lines)) = progress.resume_at() {
-        input.skip_to(offset, lines)?;
-        summary.resumed = lines;
-        eprintln!("going on at line {} (--restart begins again)", lines + 1);
+    if let Some(done) = progress.resume_at() {
+        if is_there(&links[0], &options).await? {
+            input.skip_to(done.offset, done.lines)?;
+            summary.resumed = done.lines;
+            summary.resumed_rejected = progress.rejected();
+            eprintln!(
+                "going on at line {} (--restart begins again)",
+                done.lines + 1
+            );
+        } else {
+            eprintln!(
+                "an earlier load of this file went elsewhere, its records are not here: beginning again"
+            );
+            progress.begin_again();
+        }
     }
-    let mut rejects = Rejects::new(options.file.as_deref(), options.rejects.clone());
-    let bar = bar(&input, options.quiet);
+    let rejects = Rejects::new(regular, options.rejects.clone(), summary.resumed > 0)?;
+    let mut load = Load {
+        summary,
+        rejects,
+        bar: bar(&input, options.quiet),
+        stopped_at: None,
+        can_go_on: regular.is_some(),
+    };
     let began = Instant::now();
-    let mut sender = Sender::new(clients, options.overwrite);
-    loop {
+    let mut sender = Sender::new(links, options.overwrite, options.retry_for);
+    while load.stopped_at.is_none() {
         let line = input.next_line().context("cannot read the input")?;
         let Some(line) = line else { break };
+        load.take(line, &mut sender).await?;
+        load.bar.set_position(input.offset());
+        load.bar.set_message(message(&load.summary));
+        progress.keep(sender.done_up_to(), load.summary);
+    }
+    for sent in sender.finish().await {
+        load.count(sent)?;
+    }
+    load.bar.finish_and_clear();
+    progress.finish(sender.done_up_to(), load.summary)?;
+    load.report(began.elapsed().as_secs_f64());
+    Ok(load.summary)
+}
+
+/// Whether the cluster has the input's first record, which an interrupted load has stored: the
+/// progress beside the input may be that of a load into another cluster.
+async fn is_there(link: &Link, options: &LoadOptions) -> Result<bool> {
+    let mut input = Input::open(options.file.as_deref(), options.key_field.clone())?;
+    while let Some(line) = input.next_line().context("cannot read the input")? {
+        let Line::Record(record) = line else { continue };
+        let line = format!("GET {}", notation::print_key(&record.key));
+        let response = link.client().await?.ask(line).await?;
+        return Ok(response.end != End::NotFound);
+    }
+    Ok(true)
+}
+
+impl Load {
+    async fn take(&mut self, line: Line, sender: &mut Sender) -> Result<()> {
         match line {
             Line::Blank { end } => sender.skip(end),
             Line::Bad {
@@ -93,59 +163,85 @@ pub async fn load(broker: &str, options: LoadOptions) -> Result<LoadSummary> {
                 text,
                 end,
             } => {
-                bar.suspend(|| eprintln!("line {number}: {reason}"));
-                rejects.keep(&text)?;
-                summary.rejected += 1;
+                self.reject(number, &reason, &text)?;
                 sender.skip(end);
             }
             Line::Record(record) => {
                 for sent in sender.send(record).await {
-                    count(&mut summary, &mut rejects, &bar, sent)?;
+                    self.count(sent)?;
                 }
             }
         }
-        bar.set_position(input.offset());
-        bar.set_message(message(&summary));
-        progress.keep(sender.done_up_to())?;
+        Ok(())
     }
-    for sent in sender.finish().await {
-        count(&mut summary, &mut rejects, &bar, sent)?;
-    }
-    bar.finish_and_clear();
-    progress.finish(summary.failed == 0)?;
-    report(&summary, &rejects, began.elapsed().as_secs_f64());
-    Ok(summary)
-}
 
-fn count(
-    summary: &mut LoadSummary,
-    rejects: &mut Rejects,
-    bar: &ProgressBar,
-    sent: Sent,
-) -> Result<()> {
-    match sent {
-        Sent::Stored => summary.stored += 1,
-        Sent::Existed => summary.existed += 1,
-        Sent::Refused {
-            number,
-            reason,
-            text,
-        } => {
-            bar.suspend(|| eprintln!("line {number}: {reason}"));
-            rejects.keep(&text)?;
-            summary.rejected += 1;
+    fn reject(&mut self, number: u64, reason: &str, text: &[u8]) -> Result<()> {
+        self.bar.suspend(|| eprintln!("line {number}: {reason}"));
+        self.summary.rejected += 1;
+        self.rejects.keep(text)
+    }
+
+    fn count(&mut self, sent: Sent) -> Result<()> {
+        match sent {
+            Sent::Stored => self.summary.stored += 1,
+            Sent::Existed => self.summary.existed += 1,
+            Sent::Refused {
+                number,
+                reason,
+                text,
+            } => self.reject(number, &reason, &text)?,
+            Sent::Failed {
+                number,
+                reason,
+                text,
+            } => {
+                self.summary.failed += 1;
+                if self.stopped_at.is_none() {
+                    self.bar
+                        .suspend(|| eprintln!("line {number}: not stored: {reason}"));
+                }
+                self.stopped_at = Some(self.stopped_at.map_or(number, |at| at.min(number)));
+                // What a second load of the file would find again needs no keeping.
+                if !self.can_go_on {
+                    self.rejects.keep(&text)?;
+                }
+            }
         }
-        Sent::Failed {
-            number,
-            reason,
-            text,
-        } => {
-            bar.suspend(|| eprintln!("line {number}: not stored: {reason}"));
-            rejects.keep(&text)?;
-            summary.failed += 1;
+        Ok(())
+    }
+
+    fn report(&self, seconds: f64) {
+        let LoadSummary {
+            stored,
+            existed,
+            rejected,
+            failed,
+            resumed,
+            resumed_rejected,
+        } = self.summary;
+        let rate = (stored + existed) as f64 / seconds.max(0.001);
+        let resumed = match (resumed, resumed_rejected) {
+            (0, _) => String::new(),
+            (lines, 0) => format!(", {lines} lines done before"),
+            (lines, rejected) => {
+                format!(", {lines} lines done before, {rejected} of them rejected")
+            }
+        };
+        eprintln!(
+            "{stored} stored, {existed} existed, {rejected} rejected, {failed} failed{resumed}; \
+             {seconds:.1} s, {rate:.0} records/s"
+        );
+        if let Some(path) = self.rejects.path() {
+            eprintln!("lines that were not loaded are in {}", path.display());
+        }
+        match self.stopped_at {
+            Some(line) if self.can_go_on => {
+                eprintln!("stopped at line {line}: the same command goes on there");
+            }
+            Some(line) => eprintln!("stopped at line {line}: what follows was not read"),
+            None => {}
         }
     }
-    Ok(())
 }
 
 fn bar(input: &Input, quiet: bool) -> ProgressBar {
@@ -169,27 +265,4 @@ fn message(summary: &LoadSummary) -> String {
         ..
     } = summary;
     format!("{stored} stored, {existed} existed, {rejected} rejected, {failed} failed;")
-}
-
-fn report(summary: &LoadSummary, rejects: &Rejects, seconds: f64) {
-    let LoadSummary {
-        stored,
-        existed,
-        rejected,
-        failed,
-        resumed,
-    } = *summary;
-    let rate = (stored + existed) as f64 / seconds.max(0.001);
-    let resumed = if resumed > 0 {
-        format!(", {resumed} lines done before")
-    } else {
-        String::new()
-    };
-    eprintln!(
-        "{stored} stored, {existed} existed, {rejected} rejected, {failed} failed{resumed}; \
-         {seconds:.1} s, {rate:.0} records/s"
-    );
-    if let Some(path) = rejects.path() {
-        eprintln!("lines that were not loaded are in {}", path.display());
-    }
 }

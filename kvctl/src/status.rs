@@ -46,6 +46,7 @@ pub struct SlotCounts {
 
 /// One server.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct MemberRow {
     /// Its number in this cluster.
     pub number: u16,
@@ -93,7 +94,7 @@ pub fn gather(layout: &Layout) -> Result<ClusterStatus> {
             .as_ref()
             .map_or(0, |placement| placement.epoch().0),
         copies: placement.as_ref().map_or(state.copies, Placement::copies),
-        slots: placement.map_or_else(SlotCounts::default, |placement| count(&placement, &heard)),
+        slots: placement.map_or_else(unknown_slots, |placement| count(&placement, &heard)),
         replicas: state.servers.len(),
         ready_replicas: members.iter().filter(|member| member.ready).count(),
         ready_brokers: ready_brokers.count(),
@@ -110,6 +111,14 @@ fn newest_placement(heard: &[(&ServerState, Result<MemberStatus>)]) -> Option<Pl
             .unwrap_or_default()
     });
     newest.and_then(|(server, _)| admin::placement(&server.admin).ok())
+}
+
+/// Nobody says where the slots are, so no copy is known to serve.
+fn unknown_slots() -> SlotCounts {
+    SlotCounts {
+        short: Slot::all().count().try_into().unwrap_or(u32::MAX),
+        ..SlotCounts::default()
+    }
 }
 
 fn count(placement: &Placement, heard: &[(&ServerState, Result<MemberStatus>)]) -> SlotCounts {

@@ -123,11 +123,26 @@ fn query(rest: Part<'_>, demand: Option<Demand>) -> Result<Command> {
     if typed.is_empty() {
         return Err(SyntaxError("no path: QUERY key.name.name".to_owned()));
     }
-    let path = DotPath::parse(typed).map_err(|error| SyntaxError(error.to_string()))?;
+    // In quotes a path may begin or end with a space, or hold a line break, as keys may.
+    let typed = if typed.starts_with('"') {
+        quoted_path(rest)?
+    } else {
+        typed.to_owned()
+    };
+    let path = DotPath::parse(&typed).map_err(|error| SyntaxError(error.to_string()))?;
     Ok(Command::Query {
         path,
-        typed: typed.to_owned(),
+        typed,
         demand,
+    })
+}
+
+fn quoted_path(rest: Part<'_>) -> Result<String> {
+    serde_json::from_slice(rest.bytes).map_err(|error| {
+        SyntaxError(format!(
+            "column {}: a path in quotes is one string with JSON escapes ({error})",
+            rest.column()
+        ))
     })
 }
 

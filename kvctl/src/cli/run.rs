@@ -1,20 +1,17 @@
 //! Carrying out a subcommand.
 
-use std::{path::Path, process::ExitCode};
+mod up;
+
+use std::{io::Write, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 
-use super::{Bench, Cli, Command, Generate, Load, Mode, Sync, Target, Up};
+use super::{Bench, Cli, Command, Generate, Load, Target};
 use crate::{
     bench::{self, BenchOptions},
     client::Client,
-    cluster::{
-        down,
-        layout::Layout,
-        state::ClusterState,
-        up::{self, UpCluster, UpOptions},
-    },
+    cluster::{down, layout::Layout, state::ClusterState},
     data::{self, Form, Found, Reads},
     generate::{self, GenerateOptions},
     load::{self, LoadOptions, LoadSummary},
@@ -30,7 +27,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             runtime()?.block_on(args.run())
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "kvctl", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "kvctl", &mut script);
+            std::io::stdout().write_all(&script)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Man { directory } => {
@@ -39,20 +38,18 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
                 .with_context(|| format!("cannot write to {}", directory.display()))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Up(up) => runtime()?.block_on(run_up(up)),
+        Command::Up(up) => runtime()?.block_on(up::run(up)),
         Command::Down(directory) => {
             down::down(&Layout::new(directory.data_dir), &say).map(|()| ExitCode::SUCCESS)
         }
         Command::Status { directory, json } => {
             let status = status::gather(&Layout::new(directory.data_dir))?;
-            println!(
-                "{}",
-                if json {
-                    status::to_json(&status)?
-                } else {
-                    status::to_text(&status)
-                }
-            );
+            let text = if json {
+                status::to_json(&status)?
+            } else {
+                status::to_text(&status)
+            };
+            writeln!(std::io::stdout(), "{text}")?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Kill { directory, number } => {
@@ -164,6 +161,7 @@ async fn run_load(load: Load) -> Result<ExitCode> {
         overwrite: load.overwrite,
         restart: load.restart,
         rejects: load.rejects,
+        retry_for: Duration::from_secs(load.retry_for),
         quiet: load.quiet,
     };
     Ok(load_code(load::load(&broker, options).await?))
@@ -219,90 +217,11 @@ async fn run_bench(args: Bench) -> Result<ExitCode> {
         fill: !args.no_fill,
     };
     let report = bench::bench(&broker, &options).await?;
-    println!(
-        "{}",
-        if args.json {
-            serde_json::to_string(&report)?
-        } else {
-            report.to_text()
-        }
-    );
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn run_up(args: Up) -> Result<ExitCode> {
-    kvnet::logs::start_quiet();
-    let options = UpOptions {
-        data_dir: args.directory.data_dir.clone(),
-        servers: args.servers,
-        copies: args.copies,
-        brokers: args.brokers,
-        port_base: args.port_base,
-        mode: (args.mode.map(|mode| match mode {
-            Mode::Memory => "memory".to_owned(),
-            Mode::Disk => "disk".to_owned(),
-        })),
-        sync: (args.sync.map(|sync| match sync {
-            Sync::Always => "always".to_owned(),
-            Sync::Interval => "interval".to_owned(),
-            Sync::Never => "never".to_owned(),
-        })),
-        in_process: args.in_process,
-    };
-    let cluster = up::up(&options, &say).await?;
-    let layout = Layout::new(std::fs::canonicalize(&options.data_dir)?);
-    let broker = cluster
-        .state
-        .brokers
-        .first()
-        .context("there is a broker")?
-        .line
-        .clone();
-    let mut code = ExitCode::SUCCESS;
-    if let Some(file) = args.load {
-        let options = LoadOptions {
-            file: Some(file),
-            key_field: args.key,
-            overwrite: args.overwrite,
-            restart: false,
-            rejects: None,
-            quiet: false,
-        };
-        code = load_code(load::load(&broker, options).await?);
-    }
-    println!("{}", welcome(&layout, &cluster)?);
-    if args.detach {
-        return Ok(code);
-    }
-    println!("Ctrl-C stops the cluster; its data stays.");
-    up::hold(&layout, cluster, &say).await?;
-    Ok(code)
-}
-
-/// The addresses, and lines to try.
-fn welcome(layout: &Layout, cluster: &UpCluster) -> Result<String> {
-    let layout = layout.clone();
-    let state = cluster.state.clone();
-    let status = status::to_text(&status::gather(&layout)?);
-    let brokers = state.brokers.iter().map(|broker| {
-        format!(
-            "broker {}: line protocol {}, HTTP http://{}",
-            broker.number, broker.line, broker.http
-        )
-    });
-    let brokers = brokers.collect::<Vec<_>>().join("\n");
-    let root = layout.root();
-    let here = std::env::current_dir()
-        .ok()
-        .map(|here| here.join(super::DATA_DIR_DEFAULT));
-    let directory = if here.is_some_and(|here| here == root) {
-        String::new()
+    let text = if args.json {
+        serde_json::to_string(&report)?
     } else {
-        format!(" --data-dir {}", root.display())
+        report.to_text()
     };
-    Ok(format!(
-        "\n{status}\n\n{brokers}\n\nTry:\n  kvctl put{directory} person1 \
-         '{{\"name\":\"John\",\"address\":{{\"number\":12}}}}'\n  \
-         kvctl query{directory} person1.address.number\n"
-    ))
+    writeln!(std::io::stdout(), "{text}")?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -69,14 +69,16 @@ pub fn wait(address: &str, stage: Stage, process: Option<ProcessId>) -> Result<(
     };
     let since = Instant::now();
     loop {
-        let last = match get(address, path) {
+        let answer = get(address, path);
+        // Looked at first: who answers in its place is somebody else.
+        if process.is_some_and(|process| !process.is_alive()) {
+            bail!("the process ended while it started");
+        }
+        let last = match answer {
             Ok(answer) if answer.status == 200 => return Ok(()),
             Ok(answer) => answer.body.trim().to_owned(),
             Err(error) => error.to_string(),
         };
-        if process.is_some_and(|process| !process.is_alive()) {
-            bail!("the process ended while it started");
-        }
         if since.elapsed() > START_MAX {
             bail!("not ready after {} s: {last}", START_MAX.as_secs());
         }

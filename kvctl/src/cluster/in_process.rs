@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use broker::{
     http,
     line::{self, LineLimits},
@@ -26,7 +26,7 @@ use kvserver::{
 use parking_lot::RwLock;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{layout::Layout, process::ProcessId, state::ClusterState};
+use super::{layout::Layout, process::ProcessId, state::ClusterState, up::not_named};
 
 /// A cluster in this process.
 #[derive(Debug)]
@@ -145,6 +145,12 @@ async fn place(state: &ClusterState, servers: &[Running]) -> Result<Placement> {
         .filter_map(|s| s.server().placement())
         .max_by_key(Placement::epoch)
     {
+        for (running, server) in servers.iter().zip(&state.servers) {
+            let id = running.server().member();
+            if placement.index_of(id).is_none() {
+                bail!(not_named(server.number, id));
+            }
+        }
         return Ok(placement);
     }
     let members = servers
@@ -164,7 +170,7 @@ async fn place(state: &ClusterState, servers: &[Running]) -> Result<Placement> {
             .await
         {
             Ok(Reply::Adopted { .. }) => {}
-            other => anyhow::bail!("a server did not take the first placement: {other:?}"),
+            other => bail!("a server did not take the first placement: {other:?}"),
         }
     }
     Ok(placement)

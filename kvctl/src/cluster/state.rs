@@ -3,13 +3,18 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::Write,
+    time::Instant,
 };
 
 use anyhow::{Context, Result, bail};
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{layout::Layout, process::ProcessId};
+use crate::limits::{LOCK_MAX, POLL};
 
 /// What a local cluster consists of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,7 +142,18 @@ pub fn lock(layout: &Layout) -> Result<File> {
         .truncate(false)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    flock(&file, FlockOperation::LockExclusive)
-        .with_context(|| format!("cannot lock {}", path.display()))?;
-    Ok(file)
+    let since = Instant::now();
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(Errno::WOULDBLOCK) if since.elapsed() < LOCK_MAX => std::thread::sleep(POLL),
+            Err(Errno::WOULDBLOCK) => bail!(
+                "another kvctl is starting the cluster in {}: wait until it is done",
+                layout.root().display()
+            ),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
+        }
+    }
 }

@@ -1,28 +1,35 @@
 //! `kvctl up`: start what is not running, make or find the placement, wait until all is ready.
 
+mod free_ports;
+mod hold;
+mod wanted;
+
 use std::{fs, path::PathBuf, process::Child, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use broker::shell::first_placement::{Bootstrap, ServerAddress, learn_or_make, server_file};
 use kvcore::{
-    placement::{Member, Parts, Placement, Quorums},
+    placement::{Member, MemberId, Parts, Placement, Quorums},
     replica::Replica,
     wire::{Reply, Request, Secret, handshake::Expected},
 };
-use kvnet::{peer::client::PeerClient, secret_file, shutdown};
+use kvnet::{peer::client::PeerClient, secret_file, shutdown::Shutdown};
 
+pub use self::hold::{hold, stop, stop_on_signal};
 use super::{
     admin::{self, Stage},
     in_process,
     launch::{self, log_tail},
-    layout::{Layout, PORT_BASE_MAX, Ports},
+    layout::Layout,
     process::{ProcessId, stop_all},
-    state::{self, BrokerState, ClusterState, ServerState},
+    state::{self, ClusterState},
 };
-use crate::limits::{BROKERS_MAX, SERVERS_MAX};
 
 /// How long finding or making the placement may take.
 const PLACEMENT_MAX: Duration = Duration::from_secs(10);
+
+/// What is said when a signal came before the cluster was ready.
+const INTERRUPTED: &str = "interrupted while it started: everything is stopped again";
 
 /// What `kvctl up` is asked for.
 #[derive(Debug, Clone)]
@@ -57,8 +64,12 @@ pub struct UpCluster {
 }
 
 /// Starts the cluster and waits until it is ready. Whatever was started is stopped again when
-/// something fails.
-pub async fn up(options: &UpOptions, say: &(dyn Fn(&str) + Sync)) -> Result<UpCluster> {
+/// something fails or `shutdown` comes.
+pub async fn up(
+    options: &UpOptions,
+    shutdown: &Shutdown,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<UpCluster> {
     let layout = Layout::new(&options.data_dir);
     fs::create_dir_all(layout.root())
         .with_context(|| format!("cannot make {}", layout.root().display()))?;
@@ -71,12 +82,17 @@ pub async fn up(options: &UpOptions, say: &(dyn Fn(&str) + Sync)) -> Result<UpCl
             layout.root().display()
         );
     }
-    let mut state = wanted(options, before.as_ref())?;
+    let mut state = wanted::wanted(options, before.as_ref())?;
+    // Before anything is written: what never started leaves no cluster behind.
+    free_ports::check(&state)?;
     let secret = secret_file::read_or_create(&layout.secret())?;
     write_server_file(&layout, &state)?;
     state.write(&layout)?;
     if options.in_process {
-        let running = in_process::start(&layout, &mut state, secret).await?;
+        let running = tokio::select! {
+            running = in_process::start(&layout, &mut state, secret) => running?,
+            () = shutdown.stopped() => bail!(INTERRUPTED),
+        };
         state.write(&layout)?;
         return Ok(UpCluster {
             state,
@@ -85,7 +101,11 @@ pub async fn up(options: &UpOptions, say: &(dyn Fn(&str) + Sync)) -> Result<UpCl
         });
     }
     let mut children = Vec::new();
-    match start_all(&layout, &mut state, &secret, &mut children, say).await {
+    let started = tokio::select! {
+        started = start_all(&layout, &mut state, &secret, &mut children, say) => started,
+        () = shutdown.stopped() => Err(anyhow::anyhow!(INTERRUPTED)),
+    };
+    match started {
         Ok(()) => Ok(UpCluster {
             state,
             children,
@@ -96,81 +116,6 @@ pub async fn up(options: &UpOptions, say: &(dyn Fn(&str) + Sync)) -> Result<UpCl
             Err(error)
         }
     }
-}
-
-/// What the directory has, changed by what was asked for, as far as that can be changed.
-fn wanted(options: &UpOptions, before: Option<&ClusterState>) -> Result<ClusterState> {
-    let servers = options.servers.or(before.map(count_servers)).unwrap_or(5);
-    let brokers = options.brokers.or(before.map(count_brokers)).unwrap_or(1);
-    let copies = options.copies.or(before.map(|b| b.copies));
-    let copies = copies.unwrap_or_else(|| usize::from(servers).min(3));
-    if let Some(before) = before
-        && (count_servers(before) != servers || before.copies != copies)
-    {
-        bail!(
-            "{} holds a cluster of {} servers with {} copies; a different number needs another \
-             --data-dir",
-            options.data_dir.display(),
-            before.servers.len(),
-            before.copies
-        );
-    }
-    if servers == 0 || servers > SERVERS_MAX {
-        bail!("--servers goes from 1 to {SERVERS_MAX}, not {servers}");
-    }
-    if brokers == 0 || brokers > BROKERS_MAX {
-        bail!("--brokers goes from 1 to {BROKERS_MAX}, not {brokers}");
-    }
-    if copies == 0 || copies > usize::from(servers) {
-        bail!("--copies goes from 1 to the number of servers, {servers}, not {copies}");
-    }
-    let base = options.port_base.or(before.and_then(port_base));
-    let base = base.unwrap_or(super::layout::PORT_BASE_DEFAULT);
-    if !(1024..=PORT_BASE_MAX).contains(&base) {
-        bail!("--port-base goes from 1024 to {PORT_BASE_MAX}, not {base}");
-    }
-    let ports = Ports::new(base);
-    let kept = |chosen: &Option<String>, before: Option<String>, default: &str| {
-        chosen
-            .clone()
-            .or(before)
-            .unwrap_or_else(|| default.to_owned())
-    };
-    let local = |port: u16| format!("127.0.0.1:{port}");
-    Ok(ClusterState {
-        copies,
-        mode: kept(&options.mode, before.map(|b| b.mode.clone()), "memory"),
-        sync: kept(&options.sync, before.map(|b| b.sync.clone()), "always"),
-        servers: (1..=servers)
-            .map(|number| ServerState {
-                number,
-                peer: local(ports.peer(number)),
-                admin: local(ports.admin(number)),
-                process: None,
-            })
-            .collect(),
-        brokers: (1..=brokers)
-            .map(|number| BrokerState {
-                number,
-                line: local(ports.line(number)),
-                http: local(ports.http(number)),
-                process: None,
-            })
-            .collect(),
-        in_process: None,
-    })
-}
-
-fn count_servers(state: &ClusterState) -> u16 {
-    u16::try_from(state.servers.len()).unwrap_or(u16::MAX)
-}
-
-fn count_brokers(state: &ClusterState) -> u16 {
-    u16::try_from(state.brokers.len()).unwrap_or(u16::MAX)
-}
-
-fn port_base(state: &ClusterState) -> Option<u16> {
-    state.servers.first()?.peer.rsplit_once(':')?.1.parse().ok()
 }
 
 fn write_server_file(layout: &Layout, state: &ClusterState) -> Result<()> {
@@ -205,7 +150,7 @@ async fn start_all(
     say("servers are recovering their data");
     for server in &state.servers {
         let name = format!("server-{}", server.number);
-        wait(layout, &name, &server.admin, Stage::Healthy, server.process)?;
+        wait(layout, &name, &server.admin, Stage::Healthy, server.process).await?;
     }
     say("servers answer; looking for the placement");
     let placement = place(layout, state, secret).await?;
@@ -219,23 +164,27 @@ async fn start_all(
     say("servers are comparing their data");
     for server in &state.servers {
         let name = format!("server-{}", server.number);
-        wait(layout, &name, &server.admin, Stage::Ready, server.process)?;
+        wait(layout, &name, &server.admin, Stage::Ready, server.process).await?;
     }
     for broker in &state.brokers {
         let name = format!("broker-{}", broker.number);
-        wait(layout, &name, &broker.http, Stage::Ready, broker.process)?;
+        wait(layout, &name, &broker.http, Stage::Ready, broker.process).await?;
     }
     Ok(())
 }
 
-fn wait(
+async fn wait(
     layout: &Layout,
     name: &str,
     address: &str,
     stage: Stage,
     process: Option<ProcessId>,
 ) -> Result<()> {
-    admin::wait(address, stage, process).with_context(|| {
+    // On a thread of its own, so that a signal is heard meanwhile; it ends with the process that
+    // it waits for.
+    let address = address.to_owned();
+    let waiting = tokio::task::spawn_blocking(move || admin::wait(&address, stage, process));
+    waiting.await?.with_context(|| {
         let log = layout.log(name);
         format!(
             "{name} did not start; {} ends with:{}",
@@ -295,44 +244,16 @@ fn current_members(state: &ClusterState, placement: &Placement) -> Result<Vec<Me
         let id = admin::status(&server.admin)?.id;
         match members.iter_mut().find(|member| member.id == id) {
             Some(member) => member.address.clone_from(&server.peer),
-            None => bail!(
-                "server {} is member {id}, which the placement does not name: its directory was \
-                 emptied or exchanged; bring the old one back (replacing a member comes later)",
-                server.number
-            ),
+            None => bail!(not_named(server.number, id)),
         }
     }
     Ok(members)
 }
 
-/// Waits for Ctrl-C or SIGTERM, saying when a process ends meanwhile; then stops everything.
-pub async fn hold(layout: &Layout, cluster: UpCluster, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
-    let UpCluster {
-        mut children,
-        in_process,
-        ..
-    } = cluster;
-    let signal = shutdown::signal();
-    tokio::pin!(signal);
-    loop {
-        tokio::select! {
-            signal = &mut signal => {
-                say(&format!("{}: stopping", signal?));
-                break;
-            }
-            () = tokio::time::sleep(Duration::from_millis(200)) => {
-                children.retain_mut(|(name, child)| match child.try_wait() {
-                    Ok(Some(status)) => {
-                        say(&format!("{name} ended: {status}"));
-                        false
-                    }
-                    _ => true,
-                });
-            }
-        }
-    }
-    if let Some(in_process) = in_process {
-        return in_process.stop().await;
-    }
-    super::down::down(layout, say)
+/// Why a server with data of another member, or none, is not taken into the cluster.
+pub(super) fn not_named(number: u16, id: MemberId) -> String {
+    format!(
+        "server {number} is member {id}, which the placement does not name: its directory was \
+         emptied or exchanged; bring the old one back (replacing a member comes later)"
+    )
 }

@@ -8,8 +8,12 @@ use std::{
 
 use anyhow::{Context, Result};
 use kvcore::{document::Document, key::Key, notation, value::Content};
+use serde::{Deserialize, Serialize};
 
 use crate::limits::INPUT_LINE_BYTES_MAX;
+
+/// Some programs begin a file of UTF-8 text with it.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// One record on its way.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +31,7 @@ pub struct Record {
 }
 
 /// A place between two lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Mark {
     /// Bytes before it.
     pub offset: u64,
@@ -38,7 +42,7 @@ pub struct Mark {
 /// One line of the input.
 #[derive(Debug, PartialEq)]
 pub enum Line {
-    /// Nothing on it.
+    /// Nothing on it, or a comment.
     Blank {
         /// Its end.
         end: Mark,
@@ -64,6 +68,7 @@ pub struct Input {
     size: Option<u64>,
     at: Mark,
     key_field: Option<String>,
+    line_bytes_max: usize,
 }
 
 trait Source: BufRead + Send {
@@ -100,6 +105,7 @@ impl Input {
             size,
             at: Mark::default(),
             key_field,
+            line_bytes_max: INPUT_LINE_BYTES_MAX,
         })
     }
 
@@ -123,7 +129,7 @@ impl Input {
     /// The next line, `None` at the end.
     pub fn next_line(&mut self) -> io::Result<Option<Line>> {
         let mut text = Vec::new();
-        let limit = INPUT_LINE_BYTES_MAX as u64;
+        let limit = self.line_bytes_max as u64;
         let read = (&mut self.reader)
             .take(limit)
             .read_until(b'\n', &mut text)?;
@@ -156,7 +162,11 @@ impl Input {
         {
             text.pop();
         }
-        if text.trim_ascii().is_empty() {
+        if number == 1 && text.starts_with(BYTE_ORDER_MARK) {
+            text.drain(..BYTE_ORDER_MARK.len());
+        }
+        let said = text.trim_ascii();
+        if said.is_empty() || said.starts_with(b"#") {
             return Ok(Some(Line::Blank { end }));
         }
         Ok(Some(match self.parse(&text, number) {

@@ -2,16 +2,20 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use anyhow::Result;
+
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use kvcore::notation;
+use tokio::sync::Mutex;
 
 use super::input::{Mark, Record};
 use crate::{
     client::{Client, End},
-    limits::{LOAD_IN_FLIGHT_BYTES_MAX, LOAD_IN_FLIGHT_MAX, LOAD_RETRY_MAX},
+    limits::{LOAD_IN_FLIGHT_BYTES_MAX, LOAD_IN_FLIGHT_MAX},
 };
 
 /// What became of one record.
@@ -33,6 +37,31 @@ pub(super) enum Sent {
     },
 }
 
+/// A connection that is made again when it is lost; cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    address: Arc<str>,
+    client: Arc<Mutex<Client>>,
+}
+
+impl Link {
+    pub(super) async fn connect(address: &str) -> Result<Self> {
+        Ok(Self {
+            address: address.into(),
+            client: Arc::new(Mutex::new(Client::connect(address).await?)),
+        })
+    }
+
+    /// The connection, a new one when the last was lost.
+    pub(super) async fn client(&self) -> Result<Client> {
+        let mut client = self.client.lock().await;
+        if client.is_closed() {
+            *client = Client::connect(&self.address).await?;
+        }
+        Ok(client.clone())
+    }
+}
+
 struct Answer {
     order: u64,
     bytes: usize,
@@ -40,7 +69,8 @@ struct Answer {
 }
 
 pub(super) struct Sender {
-    clients: Vec<Client>,
+    links: Vec<Link>,
+    retry_for: Duration,
     verb: &'static str,
     in_flight: FuturesUnordered<BoxFuture<'static, Answer>>,
     bytes: usize,
@@ -51,9 +81,10 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(clients: Vec<Client>, overwrite: bool) -> Self {
+    pub(super) fn new(links: Vec<Link>, overwrite: bool, retry_for: Duration) -> Self {
         Self {
-            clients,
+            links,
+            retry_for,
             verb: if overwrite { "PUT" } else { "ADD" },
             in_flight: FuturesUnordered::new(),
             bytes: 0,
@@ -63,7 +94,7 @@ impl Sender {
         }
     }
 
-    /// Everything before this mark is answered.
+    /// Everything before this mark is done: answered, and not failed.
     pub(super) fn done_up_to(&self) -> Mark {
         self.done
     }
@@ -89,11 +120,24 @@ impl Sender {
             sent.extend(self.next_answer().await);
         }
         let order = self.issue(record.end);
-        let at = usize::try_from(order).unwrap_or(0) % self.clients.len();
-        let client = self.clients[at].clone();
+        let at = usize::try_from(order).unwrap_or(0) % self.links.len();
+        let link = self.links[at].clone();
+        let retry_for = self.retry_for;
         self.bytes += bytes;
         let answer = async move {
-            let sent = try_for_a_while(&client, line, record.number, record.text).await;
+            let sent = match try_for_a_while(&link, &line, retry_for).await {
+                Ok(sent) => sent,
+                Err(NotSent { reason, is_refused }) if is_refused => Sent::Refused {
+                    number: record.number,
+                    reason,
+                    text: record.text,
+                },
+                Err(NotSent { reason, .. }) => Sent::Failed {
+                    number: record.number,
+                    reason,
+                    text: record.text,
+                },
+            };
             Answer { order, bytes, sent }
         };
         self.in_flight.push(answer.boxed());
@@ -105,7 +149,7 @@ impl Sender {
     }
 
     /// Waits for all that is on its way.
-    pub(super) async fn finish(mut self) -> Vec<Sent> {
+    pub(super) async fn finish(&mut self) -> Vec<Sent> {
         let mut sent = Vec::new();
         while let Some(answer) = self.next_answer().await {
             sent.push(answer);
@@ -120,7 +164,10 @@ impl Sender {
 
     fn account(&mut self, answer: Answer) -> Sent {
         self.bytes -= answer.bytes;
-        self.answered(answer.order);
+        // Where one failed the next load begins: the mark stays before it.
+        if !matches!(answer.sent, Sent::Failed { .. }) {
+            self.answered(answer.order);
+        }
         answer.sent
     }
 
@@ -145,43 +192,43 @@ impl Sender {
     }
 }
 
-/// Sends one record, again and again while the cluster cannot store it. The same record stored
-/// twice is the same record, so an unknown outcome is tried again too.
-async fn try_for_a_while(client: &Client, line: String, number: u64, text: Vec<u8>) -> Sent {
+/// Why a record is not stored.
+struct NotSent {
+    reason: String,
+    /// It will never be, rather than not now.
+    is_refused: bool,
+}
+
+/// Sends one record, again and again while the cluster cannot store it or the broker is gone. The
+/// same record stored twice is the same record, so an unknown outcome is tried again too.
+async fn try_for_a_while(link: &Link, line: &str, limit: Duration) -> Result<Sent, NotSent> {
     let began = Instant::now();
     let mut pause = Duration::from_millis(50);
     loop {
-        let reason = match client.ask(line.clone()).await {
-            Ok(response) => match response.end {
-                End::Ok => return Sent::Stored,
-                End::Exists => return Sent::Existed,
-                End::NotDone(why) | End::Unknown(why) => why,
-                End::Syntax(reason) => {
-                    return Sent::Refused {
-                        number,
-                        reason,
-                        text,
-                    };
-                }
-                other => format!("the broker answered {other:?}"),
-            },
-            // The connection is gone, and this load does not make another.
-            Err(error) => {
-                return Sent::Failed {
-                    number,
-                    reason: error.to_string(),
-                    text,
-                };
+        let reason = match ask(link, line).await {
+            Ok(End::Ok) => return Ok(Sent::Stored),
+            Ok(End::Exists) => return Ok(Sent::Existed),
+            Ok(End::NotDone(why) | End::Unknown(why)) => why,
+            Ok(End::Syntax(reason)) => {
+                return Err(NotSent {
+                    reason,
+                    is_refused: true,
+                });
             }
+            Ok(other) => format!("the broker answered {other:?}"),
+            Err(error) => format!("{error:#}"),
         };
-        if began.elapsed() > LOAD_RETRY_MAX {
-            return Sent::Failed {
-                number,
+        if began.elapsed() >= limit {
+            return Err(NotSent {
                 reason,
-                text,
-            };
+                is_refused: false,
+            });
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(2));
     }
+}
+
+async fn ask(link: &Link, line: &str) -> Result<End> {
+    Ok(link.client().await?.ask(line).await?.end)
 }

@@ -134,6 +134,17 @@ fn paths_and_scans() {
         ),
         ("QUORUM QUERY a b..0", r#"quorum query a b ["", "0"]"#),
         ("QUERY", "! no path: QUERY key.name.name"),
+        (r#"QUERY " a.b ""#, r#"query  a ["b "]"#),
+        (
+            r#"QUERY "a
+\.b."c"""#,
+            "query a\n.b [\"\\\"c\\\"\"]",
+        ),
+        (
+            r#"QUERY "a".b"#,
+            "! column 7: a path in quotes is one string with JSON escapes (trailing characters at \
+             line 1 column 4)",
+        ),
         (
             "QUERY .a",
             "! the path's first segment: a key has at least 1 byte, this one is empty",
