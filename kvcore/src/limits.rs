@@ -29,9 +29,9 @@ pub const DOCUMENT_DEPTH_MAX: usize = 128;
 /// Longest dot path, in bytes: a key and `DOCUMENT_DEPTH_MAX` steps, each escaped.
 pub const PATH_BYTES_MAX: usize = 64 * 1024;
 
-/// Largest frame on the peer protocol, in bytes after the length field: a chunk, a key, and the
-/// largest header; scan pages and version lists are cut to fit.
-pub const FRAME_BYTES_MAX: usize = CHUNK_BYTES + 64 * 1024;
+/// Largest frame on the peer protocol, in bytes after the length field: the largest placement, or
+/// a chunk with its key; scan pages and version lists are cut to fit.
+pub const FRAME_BYTES_MAX: usize = CHUNK_BYTES + 192 * 1024;
 
 /// Bytes of entries after which a scan or version page ends; one more entry of the largest size
 /// that travels inline still fits a frame.
@@ -65,7 +65,9 @@ pub const WEIGHT_MAX: u32 = 1000;
 
 /// Largest encoded placement, in bytes: the slot table of `SLOTS` with two sets of `COPIES_MAX`
 /// each, and `MEMBERS_MAX` members with their longest names.
-pub const PLACEMENT_BYTES_MAX: usize = 512 * 1024;
+pub const PLACEMENT_BYTES_MAX: usize = 128
+    + MEMBERS_MAX * (23 + ZONE_BYTES_MAX + ADDRESS_BYTES_MAX)
+    + SLOTS * (1 + 2 * 2 * (COPIES_MAX + 1));
 
 /// How far a fresh version may lie ahead of a server's clock, in milliseconds. Clocks kept by NTP
 /// differ by far less; a version further ahead would outlive every later write of an honest clock.
@@ -78,4 +80,5 @@ const _: () = assert!(KEY_BYTES_MIN <= KEY_BYTES_MAX);
 const _: () = assert!(VALUE_BYTES_MAX.is_multiple_of(CHUNK_BYTES));
 const _: () = assert!(CHUNK_BYTES + KEY_BYTES_MAX + 1024 <= FRAME_BYTES_MAX);
 const _: () = assert!(PAGE_BYTES + PAGE_VALUE_BYTES_MAX + KEY_BYTES_MAX + 1024 <= FRAME_BYTES_MAX);
+const _: () = assert!(PLACEMENT_BYTES_MAX + 1024 <= FRAME_BYTES_MAX);
 const _: () = assert!(SLOTS.is_power_of_two());

@@ -8,6 +8,8 @@ use std::{fmt, num::NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::CLOCK_SKEW_MS_MAX;
+
 /// Milliseconds since 1970-01-01 UTC; 48 bits are used, enough until the year 10889.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
@@ -173,6 +175,20 @@ struct Lane {
 }
 
 impl Lane {
+    /// Begins again at `now` under another writer id when the clock was set back so far that
+    /// versions off this lane would be refused as lying ahead. The new id is made of the old one:
+    /// as little likely to be anybody else's.
+    fn renew_if_ahead(&mut self, now: UnixMillis) {
+        if self.last.millis().since(now) > CLOCK_SKEW_MS_MAX / 2 {
+            let random = xxhash_rust::xxh3::xxh3_64_with_seed(
+                &self.writer.get().to_le_bytes(),
+                self.last.to_bits(),
+            );
+            self.writer = WriterId::from_random(random);
+            self.last = HybridTime::default();
+        }
+    }
+
     fn issue(&mut self, at_least: HybridTime) -> Option<Version> {
         self.last = at_least.max(self.last.next()?);
         Some(Version::new(self.last, self.writer))
@@ -201,6 +217,7 @@ impl VersionClock {
     /// A version for a write that knows nothing of what it overwrites.
     /// `None` only at the end of the 48-bit time.
     pub fn fresh(&mut self, now: UnixMillis) -> Option<Version> {
+        self.fresh.renew_if_ahead(now);
         self.fresh.issue(HybridTime::at(now))
     }
 
@@ -244,6 +261,18 @@ mod tests {
         );
         assert!(clock.above(far, now).expect("room above") > far);
         assert_eq!(clock.fresh(now).expect("in time").time().millis(), now);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_issues_versions_of_today_again() {
+        let mut clock = clock();
+        let now = UnixMillis(10_000_000_000);
+        let ahead = clock.fresh(now.plus(3_600_000)).expect("in time");
+        let back = clock.fresh(now).expect("in time");
+        assert_eq!(back.time().millis(), now);
+        assert!(back < ahead);
+        // Back at the hour that was ahead: the same reading, yet another version.
+        assert_ne!(clock.fresh(now.plus(3_600_000)), Some(ahead));
     }
 
     #[test]
