@@ -21,6 +21,6 @@ pub mod store;
 pub mod write;
 
 pub use self::{
-    effect::{Context, Effect, Event, Now, Progress, Tag, Tags},
+    effect::{Context, Effect, Event, Now, Progress, Tag, Tags, VersionSource},
     outcome::{Failure, Outcome},
 };

@@ -73,6 +73,8 @@ struct Inner {
     versions: Mutex<VersionClock>,
     clock: Arc<dyn Clock>,
     permits: Arc<Semaphore>,
+    /// Ended writes that still bring members beyond the quorum what they lack.
+    aftermaths: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -111,6 +113,7 @@ impl Broker {
             versions: Mutex::new(VersionClock::new(fresh, beyond)),
             clock,
             permits: Arc::new(Semaphore::new(OPERATIONS_MAX)),
+            aftermaths: Arc::new(Semaphore::new(OPERATIONS_MAX)),
             metrics: Metrics::new(),
         }));
         broker.spawn_placement_poll();
@@ -166,10 +169,30 @@ impl Broker {
     pub async fn put(&self, key: Key, value: &Value) -> Outcome<Version> {
         match value.to_stored() {
             Ok((meta, bytes)) => {
-                self.write(Kind::Put, key, Content::Value(meta, bytes), None)
+                let seen = match self.seen_before(&key).await {
+                    Ok(seen) => seen,
+                    Err(failure) => return Outcome::NotDone(failure),
+                };
+                self.write(Kind::Put, key, Content::Value(meta, bytes), seen)
                     .await
             }
             Err(error) => Outcome::NotDone(Failure::Refused(error.to_string())),
+        }
+    }
+
+    /// The version a write has to exceed, where its own quorum may not tell: two write quorums
+    /// that need not meet let a slow clock's write vanish below an older one (R10).
+    async fn seen_before(&self, key: &Key) -> Result<Option<Version>, Failure> {
+        let view = self.view();
+        let sets = view.placement().slot(key.slot()).write_sets();
+        let quorums = view.placement().quorums();
+        let meet = |copies: usize| 2 * quorums.write_of(copies) > copies;
+        if sets.iter().all(|set| meet(set.members().len())) {
+            return Ok(None);
+        }
+        match self.presence(key.clone()).await {
+            Outcome::Done(answer) => Ok(answer.version),
+            Outcome::NotDone(failure) | Outcome::Unknown(failure) => Err(failure),
         }
     }
 

@@ -3,7 +3,7 @@
 use kvcore::{
     placement::{MemberId, MemberIndex, Placement},
     record::UploadId,
-    version::{UnixMillis, VersionClock},
+    version::{UnixMillis, Version},
     wire::{Reply, Request},
 };
 
@@ -94,6 +94,18 @@ impl Event {
     }
 }
 
+/// Issues versions to all operations of one broker, each version once.
+///
+/// Behind a reference that is shared, so that a step which copies a large value keeps nobody else
+/// from theirs.
+pub trait VersionSource {
+    /// A version for a write that knows nothing of what it overwrites.
+    fn fresh(&self, now: UnixMillis) -> Option<Version>;
+
+    /// A version above a stored one.
+    fn above(&self, seen: Version, now: UnixMillis) -> Option<Version>;
+}
+
 /// What a machine may look at during one step, and where its effects go.
 pub struct Context<'a> {
     /// The time of this step.
@@ -105,7 +117,7 @@ pub struct Context<'a> {
     /// Which members can be asked now; indexed by member.
     pub live: &'a [bool],
     /// Issues versions.
-    pub clock: &'a mut VersionClock,
+    pub clock: &'a dyn VersionSource,
     /// A random number of this operation: names uploads, spreads reads over members.
     pub random: u128,
     /// Issues tags.

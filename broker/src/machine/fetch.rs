@@ -39,6 +39,8 @@ pub struct Fetch {
     chunks: Vec<Option<Bytes>>,
     next: usize,
     tags: BTreeMap<Tag, usize>,
+    /// Whether a chunk came since the last look.
+    progressed: bool,
 }
 
 impl Fetch {
@@ -59,6 +61,7 @@ impl Fetch {
             chunks,
             next: 0,
             tags: BTreeMap::new(),
+            progressed: true,
         };
         fetch.go_on(cx);
         fetch
@@ -75,6 +78,7 @@ impl Fetch {
                 ..
             } if bytes.len() == self.size(index) => {
                 self.chunks[index] = Some(bytes);
+                self.progressed = true;
                 self.go_on(cx);
                 self.finish()
             }
@@ -92,6 +96,17 @@ impl Fetch {
             Event::NotSent { why, .. } | Event::Lost { why, .. } => self.turn_to_next(cx, why),
             Event::PlacementChanged | Event::Wake => Progress::Pending,
         }
+    }
+
+    /// Nothing came for a while: the next holder is asked, this one again after all others.
+    pub fn turn_from_silent(&mut self, cx: &mut Context<'_>) {
+        if std::mem::take(&mut self.progressed) || self.holders.len() < 2 {
+            return;
+        }
+        self.holders.rotate_right(1);
+        self.tags.clear();
+        self.next = 0;
+        self.go_on(cx);
     }
 
     fn size(&self, index: usize) -> usize {

@@ -28,6 +28,10 @@ use super::{
 /// Times a read begins again because the key was overwritten while it was being read.
 const OVERTAKEN_MAX: u32 = 8;
 
+/// How long a holder may give no chunk before another is asked, in milliseconds. Far above what a
+/// chunk takes, and several times below an operation's time.
+const CHUNK_PATIENCE_MS: u64 = 500;
+
 /// How many members must answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Demand {
@@ -78,6 +82,8 @@ pub struct Read {
     hedge_ms: u64,
     deadline_ms: u64,
     hedged: bool,
+    /// When slow members are looked at next, in milliseconds since the read began.
+    look_ms: u64,
     phase: Phase,
     overtaken: u32,
     placement_changes: u32,
@@ -118,6 +124,7 @@ impl Read {
             hedge_ms,
             deadline_ms,
             hedged: false,
+            look_ms: u64::MAX,
             phase: Phase::Idle,
             overtaken: 0,
             placement_changes: 0,
@@ -126,11 +133,7 @@ impl Read {
 
     /// When the machine wants to be woken, in milliseconds since it began.
     pub fn wake_at(&self) -> u64 {
-        if self.hedged {
-            self.deadline_ms
-        } else {
-            self.hedge_ms.min(self.deadline_ms)
-        }
+        self.look_ms.min(self.deadline_ms)
     }
 
     /// Whether more members than a quorum were asked because answers were slow.
@@ -140,6 +143,8 @@ impl Read {
 
     /// Begins.
     pub fn start(&mut self, cx: &mut Context<'_>) -> Progress<Outcome<ReadAnswer>> {
+        // Each attempt has its own patience: the member that is silent now may be another.
+        self.look_ms = cx.now.elapsed_ms.saturating_add(self.hedge_ms);
         let (collect, progress) = Collect::start(cx, &self.key, self.demand);
         self.phase = Phase::Collecting(collect);
         self.on_collected(cx, progress)
@@ -172,20 +177,14 @@ impl Read {
 
     fn on_wake(&mut self, cx: &mut Context<'_>) -> Progress<Outcome<ReadAnswer>> {
         let late = cx.now.elapsed_ms >= self.deadline_ms;
-        if !late && cx.now.elapsed_ms < self.hedge_ms {
-            return Progress::Pending;
+        if !late {
+            return self.look_for_slow(cx);
         }
-        self.hedged = true;
         match &mut self.phase {
             Phase::Collecting(collect) => {
-                let progress = if late {
-                    collect.give_up(cx, self.deadline_ms)
-                } else {
-                    collect.ask_everyone(cx)
-                };
+                let progress = collect.give_up(cx, self.deadline_ms);
                 self.on_collected(cx, progress)
             }
-            _ if !late => Progress::Pending,
             Phase::Spreading { store, .. } => {
                 let failure = store.deadline(cx, self.deadline_ms);
                 let end = StoreEnd::Failed {
@@ -203,6 +202,27 @@ impl Read {
                 limit_ms: self.deadline_ms,
                 absent: Vec::new(),
             })),
+        }
+    }
+
+    /// Asks others where members are slow to answer.
+    fn look_for_slow(&mut self, cx: &mut Context<'_>) -> Progress<Outcome<ReadAnswer>> {
+        if cx.now.elapsed_ms < self.look_ms {
+            return Progress::Pending;
+        }
+        self.look_ms = u64::MAX;
+        match &mut self.phase {
+            Phase::Collecting(collect) => {
+                self.hedged = true;
+                let progress = collect.ask_everyone(cx);
+                self.on_collected(cx, progress)
+            }
+            Phase::Fetching { fetch, .. } => {
+                fetch.turn_from_silent(cx);
+                self.look_ms = cx.now.elapsed_ms.saturating_add(CHUNK_PATIENCE_MS);
+                Progress::Pending
+            }
+            Phase::Idle | Phase::Spreading { .. } => Progress::Pending,
         }
     }
 
@@ -284,6 +304,7 @@ impl Read {
                 }
                 let key = self.key.clone();
                 let fetch = Fetch::start(cx, key, found.version, meta.length, sources);
+                self.look_ms = cx.now.elapsed_ms.saturating_add(CHUNK_PATIENCE_MS);
                 self.phase = Phase::Fetching { fetch, meta, found };
                 Progress::Pending
             }

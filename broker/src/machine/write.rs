@@ -82,6 +82,15 @@ impl Write {
         }
     }
 
+    /// Takes an event after the end: members beyond the quorum are still brought what they lack,
+    /// the rest of a large value's chunks for instance.
+    pub fn aftermath(&mut self, cx: &mut Context<'_>, event: Event) {
+        if let Some(store) = &mut self.store {
+            // Whatever becomes of them, the outcome stands.
+            let _ = store.step(cx, event);
+        }
+    }
+
     /// Begins with a new version, above `seen` where something was seen.
     fn begin_above(
         &mut self,

@@ -3,14 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use kvcore::replica::CallError;
+use kvcore::{
+    replica::CallError,
+    version::{UnixMillis, Version, VersionClock},
+};
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Broker, View};
 use crate::{
     limits::AFTERMATH_MS,
     machine::{
-        Context, Effect, Event, Failure, Now, Outcome, Progress, Tags,
+        Context, Effect, Event, Failure, Now, Outcome, Progress, Tags, VersionSource,
         read::{Read, ReadAnswer},
         scan::{Scan, ScanPage},
         write::Write,
@@ -33,6 +37,19 @@ pub(super) trait Machine {
     fn was_hedged(&self) -> bool {
         false
     }
+
+    /// Takes an event after the end, where requests are finished.
+    fn aftermath(&mut self, _cx: &mut Context<'_>, _event: Event) {}
+}
+
+impl VersionSource for Mutex<VersionClock> {
+    fn fresh(&self, now: UnixMillis) -> Option<Version> {
+        self.lock().fresh(now)
+    }
+
+    fn above(&self, seen: Version, now: UnixMillis) -> Option<Version> {
+        self.lock().above(seen, now)
+    }
 }
 
 macro_rules! machine {
@@ -53,7 +70,9 @@ macro_rules! machine {
         }
     };
 }
-machine!(Write -> kvcore::version::Version, finishes: true);
+machine!(Write -> Version, finishes: true, fn aftermath(&mut self, cx: &mut Context<'_>, event: Event) {
+    Write::aftermath(self, cx, event);
+});
 machine!(Read -> ReadAnswer, finishes: false, fn was_hedged(&self) -> bool {
     Read::was_hedged(self)
 });
@@ -62,12 +81,12 @@ machine!(Scan -> ScanPage, finishes: false);
 type Answers = FuturesUnordered<BoxFuture<'static, Event>>;
 
 /// One operation on its way.
-struct Run<'a, M> {
-    broker: &'a Broker,
+struct Run<M> {
+    broker: Broker,
     machine: M,
     view: Arc<View>,
     began: Instant,
-    began_at: kvcore::version::UnixMillis,
+    began_at: UnixMillis,
     random: u128,
     tags: Tags,
     answers: Answers,
@@ -76,16 +95,20 @@ struct Run<'a, M> {
 
 impl Broker {
     /// Runs a machine to its end, in the caller's task.
-    pub(super) async fn run<M: Machine>(&self, kind: Kind, machine: M) -> Outcome<M::Output> {
+    pub(super) async fn run<M: Machine + Send + 'static>(
+        &self,
+        kind: Kind,
+        machine: M,
+    ) -> Outcome<M::Output> {
         let began = Instant::now();
         let deadline = began + self.0.options.operation;
         let permits = Arc::clone(&self.0.permits);
-        let Ok(Ok(permit)) = timeout_at(deadline, permits.acquire_owned()).await else {
+        let Ok(Ok(_permit)) = timeout_at(deadline, permits.acquire_owned()).await else {
             let why = "the broker is overloaded: no turn within the deadline".to_owned();
             return Outcome::NotDone(Failure::Refused(why));
         };
         let mut run = Run {
-            broker: self,
+            broker: self.clone(),
             machine,
             view: self.view(),
             began,
@@ -99,13 +122,14 @@ impl Broker {
         self.0
             .metrics
             .observe(kind, &outcome, began.elapsed(), run.machine.was_hedged());
-        if M::FINISHES_REQUESTS && !run.answers.is_empty() {
-            let mut answers = run.answers;
+        // Bounded apart: members that are slow to finish must not take the turns of others.
+        if M::FINISHES_REQUESTS
+            && !run.answers.is_empty()
+            && let Ok(permit) = Arc::clone(&self.0.aftermaths).try_acquire_owned()
+        {
             tokio::spawn(async move {
                 let limit = Instant::now() + Duration::from_millis(AFTERMATH_MS);
-                let all = async { while answers.next().await.is_some() {} };
-                let _ = timeout_at(limit, all).await;
-                // Held until now, so that the aftermath is bounded with the operations.
+                let _ = timeout_at(limit, run.aftermath()).await;
                 drop(permit);
             });
         }
@@ -113,7 +137,17 @@ impl Broker {
     }
 }
 
-impl<M: Machine> Run<'_, M> {
+impl<M: Machine> Run<M> {
+    /// Goes on with the members beyond the quorum until nothing is under way any more.
+    async fn aftermath(&mut self) {
+        while let Some(event) = self.answers.next().await {
+            self.with_context(|machine, cx| machine.aftermath(cx, event));
+            self.effects
+                .retain(|effect| matches!(effect, Effect::Send { .. }));
+            self.perform();
+        }
+    }
+
     async fn finish(&mut self) -> Outcome<M::Output> {
         let mut next = None;
         loop {
@@ -135,10 +169,15 @@ impl<M: Machine> Run<'_, M> {
 
     /// Steps the machine; `None` starts it.
     fn step(&mut self, event: Option<Event>) -> Progress<Outcome<M::Output>> {
-        let live: Vec<_> = self
-            .view
-            .replicas()
-            .iter()
+        self.with_context(|machine, cx| match event {
+            None => machine.start(cx),
+            Some(event) => machine.step(cx, event),
+        })
+    }
+
+    fn with_context<T>(&mut self, step: impl FnOnce(&mut M, &mut Context<'_>) -> T) -> T {
+        let replicas = self.view.replicas().iter();
+        let live: Vec<_> = replicas
             .map(|replica| replica.trouble().is_none())
             .collect();
         let elapsed = self.began.elapsed().as_millis();
@@ -146,21 +185,17 @@ impl<M: Machine> Run<'_, M> {
             wall: self.broker.0.clock.now(),
             elapsed_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
         };
-        let mut versions = self.broker.0.versions.lock();
         let mut cx = Context {
             now,
             began_at: self.began_at,
             placement: self.view.placement(),
             live: &live,
-            clock: &mut versions,
+            clock: &self.broker.0.versions,
             random: self.random,
             tags: &mut self.tags,
             effects: &mut self.effects,
         };
-        match event {
-            None => self.machine.start(&mut cx),
-            Some(event) => self.machine.step(&mut cx, event),
-        }
+        step(&mut self.machine, &mut cx)
     }
 
     /// Performs the effects of a step; true when a placement was learned.

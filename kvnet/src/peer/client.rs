@@ -239,6 +239,10 @@ impl Link {
                 }
             }
             tokio::select! {
+                // What has arrived is heard before anybody is called silent: this process may have
+                // been the one that slept.
+                biased;
+                filled = reader.fill() => filled?,
                 call = self.calls.recv(), if writer.pending() < PEER_OUT_BYTES_MAX
                     && waiting.len() < PEER_QUEUE_MAX => match call {
                     // Who gave up waiting in the queue is not worth sending for.
@@ -252,7 +256,6 @@ impl Link {
                     None => return Ok(()),
                 },
                 written = writer.flush_some(), if writer.pending() > 0 => written?,
-                filled = reader.fill() => filled?,
                 _ = heartbeat.tick() => {
                     if heard.elapsed() > SILENCE_MAX {
                         return Err(StreamError::Silent(SILENCE_MAX));
