@@ -29,9 +29,9 @@ pub const DOCUMENT_DEPTH_MAX: usize = 128;
 /// Longest dot path, in bytes: a key and `DOCUMENT_DEPTH_MAX` steps, each escaped.
 pub const PATH_BYTES_MAX: usize = 64 * 1024;
 
-/// Largest frame on the peer protocol, in bytes after the length field: a chunk, a key, and the
-/// largest header; scan pages and version lists are cut to fit.
-pub const FRAME_BYTES_MAX: usize = CHUNK_BYTES + 64 * 1024;
+/// Largest frame on the peer protocol, in bytes after the length field: a placement and the largest
+/// header, which is more than a chunk and a key; scan pages and version lists are cut to fit.
+pub const FRAME_BYTES_MAX: usize = PLACEMENT_BYTES_MAX + 64 * 1024;
 
 /// Bytes of entries after which a scan or version page ends; one more entry of the largest size
 /// that travels inline still fits a frame.

@@ -4,6 +4,7 @@
 //! what every process needs around them: the clock, the secret's file, logs and shutdown.
 
 pub mod clock;
+pub mod descriptors;
 pub mod http;
 pub mod limits;
 pub mod logs;
