@@ -14,7 +14,7 @@ mod splitter;
 
 use std::{sync::Arc, time::Duration};
 
-use kvnet::{accept::Accept, shutdown::Shutdown};
+use kvnet::{accept::Accept, limits::DRAIN_MAX, shutdown::Shutdown};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -110,11 +110,12 @@ impl Budget {
 }
 
 /// Serves commands on `listener` until shutdown, then lets those in flight finish within
-/// [`kvnet::limits::DRAIN_MAX`].
+/// [`DRAIN_MAX`].
 pub async fn serve(listener: TcpListener, broker: Broker, limits: LineLimits, shutdown: Shutdown) {
     let accept = Accept {
         what: "clients",
         connections_max: limits.connections_max,
+        drain: DRAIN_MAX,
     };
     let budget = Budget::new(limits.budget_bytes);
     let stop = shutdown.clone();

@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{limits::DRAIN_MAX, shutdown::Shutdown};
+use crate::shutdown::Shutdown;
 
 /// What an accept loop keeps to.
 #[derive(Debug, Clone, Copy)]
@@ -18,11 +18,13 @@ pub struct Accept {
     pub what: &'static str,
     /// Most connections at once; more are turned away.
     pub connections_max: usize,
+    /// How long open connections may finish after shutdown.
+    pub drain: Duration,
 }
 
 impl Accept {
     /// Runs `handle` for each connection until shutdown, then lets those that are open finish
-    /// within [`DRAIN_MAX`]. One too many is given to `turn_away`, which must not wait.
+    /// within `drain`. One too many is given to `turn_away`, which must not wait.
     pub async fn run<H, F>(
         self,
         listener: TcpListener,
@@ -36,6 +38,7 @@ impl Accept {
         let Self {
             what,
             connections_max,
+            drain,
         } = self;
         let permits = Arc::new(Semaphore::new(connections_max));
         let mut connections = JoinSet::new();
@@ -68,7 +71,7 @@ impl Accept {
         // New clients are refused at once rather than left in the backlog.
         drop(listener);
         let drained = async { while connections.join_next().await.is_some() {} };
-        if timeout(DRAIN_MAX, drained).await.is_err() {
+        if timeout(drain, drained).await.is_err() {
             tracing::info!(what, "connections that did not finish are cut");
         }
     }

@@ -5,6 +5,7 @@
 
 pub mod accept;
 pub mod clock;
+pub mod descriptors;
 pub mod http;
 pub mod limits;
 pub mod logs;

@@ -47,6 +47,10 @@ pub const HTTP_CONNECTIONS_MAX: usize = 512;
 /// How long an HTTP client may take for its request's head.
 pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long an HTTP request may take from its head to its reply's head, its body included. Longer
+/// than any operation behind it.
+pub const HTTP_REQUEST_TIMEOUT: Duration = Duration::from_secs(70);
+
 /// Largest HTTP request head, in bytes.
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
 
@@ -54,6 +58,10 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// of ten seconds for the log.
 pub const DRAIN_MAX: Duration = Duration::from_secs(5);
 
+const _: () = assert!(
+    HTTP_REQUEST_TIMEOUT.as_millis() > kvcore::limits::OPERATION_MS_MAX as u128,
+    "a request would be cut before its operation ends"
+);
 const _: () = assert!(BACKOFF_MIN.as_millis() < BACKOFF_MAX.as_millis());
 const _: () = assert!(HEARTBEAT_INTERVAL.as_millis() * 2 < SILENCE_MAX.as_millis());
 const _: () = assert!(kvcore::limits::FRAME_BYTES_MAX < PEER_IN_FLIGHT_BYTES_MAX);

@@ -110,6 +110,10 @@ struct ConfigFile {
 pub fn main(args: Args) -> Result<()> {
     kvnet::logs::start(args.log_format);
     let options = options(args)?;
+    match kvnet::descriptors::raise_limit() {
+        Ok(files) => tracing::debug!(files, "open files allowed"),
+        Err(error) => tracing::warn!(%error, "the limit on open files stays as it is"),
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -83,6 +83,11 @@ pub struct LogStats {
     pub appended_bytes: u64,
 }
 
+/// Whether a file of this name is a segment of a log.
+pub fn is_segment(name: &str) -> bool {
+    matches!(segment::Name::parse(name), segment::Name::Segment(_))
+}
+
 impl<D: Disk> Log<D> {
     /// Opens the log in `disk`, made if there is none, and hands every record in it to `visit`,
     /// older ones first. All of them are durable when it returns, and count as live.

@@ -18,7 +18,10 @@ use uuid::Uuid;
 
 use crate::{
     admin, catch_up,
-    log::disk::directory::{Directory, DirectoryError},
+    log::disk::{
+        Disk,
+        directory::{Directory, DirectoryError},
+    },
     member_files,
     server::{Parts, Server},
     store::{self, StoreOptions},
@@ -52,6 +55,15 @@ pub enum StartError {
     /// A small file is damaged or cannot be written.
     #[error(transparent)]
     Files(#[from] member_files::MemberFileError),
+    /// The directory belongs to a member whose log is gone: what it would serve is nothing.
+    #[error(
+        "{directory} names a member that has a placement, but its log is not there: this member's \
+         data is lost. Empty the directory to let a new member begin"
+    )]
+    LogGone {
+        /// The data directory.
+        directory: PathBuf,
+    },
     /// The log cannot be opened.
     #[error("the log in {directory}: {source}")]
     Log {
@@ -60,6 +72,9 @@ pub enum StartError {
         /// Why.
         source: crate::log::OpenError,
     },
+    /// The directory cannot be listed.
+    #[error("cannot list the data directory: {0}")]
+    List(std::io::Error),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -175,7 +190,14 @@ pub async fn run(
     dial: Arc<dyn Dial>,
     shutdown: Shutdown,
 ) -> Result<(), anyhow::Error> {
-    let running = start(options, dial).await?;
+    let running = tokio::select! {
+        running = start(options, dial) => running?,
+        // A log can take minutes to open, and nothing was promised to anybody yet.
+        () = shutdown.stopped() => {
+            tracing::info!("stopped while it was starting");
+            return Ok(());
+        }
+    };
     tracing::info!(
         member = %running.server().member(),
         peer = running.peer().map(|address| address.to_string()),
@@ -196,11 +218,22 @@ async fn listen(address: Option<String>) -> Result<Option<TcpListener>, StartErr
     }
 }
 
+/// Whether there is any segment, whatever is in it.
+fn has_log(directory: &Directory) -> Result<bool, StartError> {
+    let names = directory.list().map_err(StartError::List)?;
+    Ok(names.iter().any(|name| crate::log::is_segment(name)))
+}
+
 /// Opens everything that blocks.
 fn open(data_dir: PathBuf, options: StoreOptions) -> Result<Server<Directory>, StartError> {
     let directory = Arc::new(Directory::open(&data_dir)?);
     let member: MemberId = member_files::member_id(&data_dir)?;
     let placement = member_files::read_placement(&data_dir)?;
+    if placement.is_some() && !has_log(&directory)? {
+        return Err(StartError::LogGone {
+            directory: data_dir,
+        });
+    }
     let began = std::time::Instant::now();
     let opened =
         store::open(directory, options.clone(), Uuid::new_v4().as_u128()).map_err(|source| {

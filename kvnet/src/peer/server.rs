@@ -20,7 +20,7 @@ use super::stream::{FrameReader, FrameWriter, StreamError, split};
 use crate::{
     accept::Accept,
     limits::{
-        HANDSHAKE_TIMEOUT, IDLE_MAX, PEER_CONNECTIONS_MAX, PEER_IN_FLIGHT_BYTES_MAX,
+        DRAIN_MAX, HANDSHAKE_TIMEOUT, IDLE_MAX, PEER_CONNECTIONS_MAX, PEER_IN_FLIGHT_BYTES_MAX,
         PEER_IN_FLIGHT_MAX, PEER_OUT_BYTES_MAX,
     },
     shutdown::Shutdown,
@@ -33,7 +33,7 @@ pub trait Identity: Send + Sync + 'static {
 }
 
 /// Serves `replica` on `listener` until shutdown, then answers what is in flight within
-/// [`crate::limits::DRAIN_MAX`].
+/// [`DRAIN_MAX`].
 pub async fn serve<I: Identity>(
     listener: TcpListener,
     replica: Arc<dyn Replica>,
@@ -44,6 +44,7 @@ pub async fn serve<I: Identity>(
     let accept = Accept {
         what: "peers",
         connections_max: PEER_CONNECTIONS_MAX,
+        drain: DRAIN_MAX,
     };
     let stop = shutdown.clone();
     let handle = move |socket, from| {

@@ -1,0 +1,15 @@
+//! How many files and sockets a process may hold open.
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// Raises the limit on open files to the most that the system allows, and gives it; `None` is no
+/// limit. The usual soft limit of 1,024 is less than the connections that a server holds, and
+/// its log needs files too.
+pub fn raise_limit() -> std::io::Result<Option<u64>> {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        setrlimit(Resource::Nofile, limit)?;
+    }
+    Ok(limit.current)
+}
