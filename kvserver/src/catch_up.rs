@@ -127,8 +127,6 @@ impl<D: Disk> Rounds<D> {
                 .any(|m| m.id == *id && m.address == *address)
         });
         let mut behind = SlotSet::empty();
-        self.tracker
-            .observe(&mine, &|slot| self.server.store().standing(slot));
         for member in placement.members() {
             if member.id == self.server.member() {
                 continue;
@@ -139,14 +137,15 @@ impl<D: Disk> Rounds<D> {
             if shared.is_empty() {
                 continue;
             }
+            let store = self.server.store().clone();
+            self.tracker.observe(&mine, &|slot| store.damages(slot));
             match self.pass(placement, member, shared.clone()).await {
                 Ok(passed) => {
                     for slot in passed.differed.iter() {
                         behind.insert(slot);
                     }
-                    let store = self.server.store();
                     self.tracker
-                        .passed(member.id, &passed, &|slot| store.standing(slot));
+                        .passed(member.id, &passed, &|slot| store.damages(slot));
                 }
                 Err(Broken { why, newer }) => {
                     tracing::debug!(member = %member.id, address = member.address, why, "no pass");
@@ -179,8 +178,10 @@ impl<D: Disk> Rounds<D> {
         let mut promoted = 0;
         for slot in mine.iter() {
             let standing = store.standing(slot);
-            if standing != Standing::Voter && self.tracker.may_vote(placement, me, slot, standing) {
-                store.set_standing(slot, Standing::Voter);
+            if standing != Standing::Voter
+                && let Some(damages) = self.tracker.may_vote(placement, me, slot, standing)
+                && store.let_vote(slot, damages)
+            {
                 promoted += 1;
             }
         }

@@ -105,9 +105,20 @@ impl<D: Disk> Store<D> {
         self.shelves.read(slot).standing
     }
 
-    /// Changes whether the slot's answers count.
-    pub fn set_standing(&self, slot: Slot, standing: Standing) {
-        self.shelves.write(slot).standing = standing;
+    /// Times damage was met in the slot since the store was opened: what was brought up to date
+    /// before the last time is worth nothing.
+    pub fn damages(&self, slot: Slot) -> u32 {
+        self.shelves.read(slot).damages
+    }
+
+    /// Lets the slot's answers count again, unless damage was met in it after `damages` times.
+    pub fn let_vote(&self, slot: Slot, damages: u32) -> bool {
+        let mut shelf = self.shelves.write(slot);
+        let may = shelf.damages == damages;
+        if may {
+            shelf.standing = Standing::Voter;
+        }
+        may
     }
 
     /// The slots with this standing.

@@ -265,7 +265,7 @@ impl Model {
         // As catching up would.
         for slot in Slot::all() {
             let opened = self.opened.as_ref().unwrap();
-            opened.store.set_standing(slot, Standing::Voter);
+            opened.store.let_vote(slot, opened.store.damages(slot));
         }
         self.opened().writer.repaired().unwrap();
     }

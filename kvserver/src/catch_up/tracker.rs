@@ -29,38 +29,36 @@ pub(super) struct Tracker {
 
 #[derive(Debug)]
 struct Synced {
-    /// The slot's standing when passes began to count.
-    standing: Standing,
+    /// Damage met in the slot before the passes that count.
+    damages: u32,
     from_voters: BTreeSet<MemberId>,
     from_silent: BTreeSet<MemberId>,
 }
 
 impl Tracker {
-    /// Looks at the standings before a round: what was synced before a slot was found damaged is
-    /// worth nothing.
-    pub(super) fn observe(&mut self, mine: &SlotSet, standing: &dyn Fn(Slot) -> Standing) {
+    /// Counts the damage before a pass: what was synced before more of it was met is worth nothing.
+    pub(super) fn observe(&mut self, mine: &SlotSet, damages: &dyn Fn(Slot) -> u32) {
         self.slots.retain(|&slot, _| mine.contains(slot));
         for slot in mine.iter() {
-            let now = standing(slot);
-            let synced = self.slots.entry(slot).or_insert_with(|| Synced {
-                standing: now,
+            let damages = damages(slot);
+            let fresh = || Synced {
+                damages,
                 from_voters: BTreeSet::new(),
                 from_silent: BTreeSet::new(),
-            });
-            if now == Standing::Damaged && synced.standing != Standing::Damaged {
-                synced.from_voters.clear();
-                synced.from_silent.clear();
+            };
+            let synced = self.slots.entry(slot).or_insert_with(fresh);
+            if synced.damages != damages {
+                *synced = fresh();
             }
-            synced.standing = now;
         }
     }
 
-    /// Notes a whole pass. A slot found damaged while it ran gains nothing from it.
+    /// Notes a whole pass. A slot in which damage was met while it ran gains nothing from it.
     pub(super) fn passed(
         &mut self,
         member: MemberId,
         passed: &Passed,
-        standing: &dyn Fn(Slot) -> Standing,
+        damages: &dyn Fn(Slot) -> u32,
     ) {
         self.away.remove(&member);
         match &passed.left_out {
@@ -68,7 +66,7 @@ impl Tracker {
             None => self.left_out.remove(&member),
         };
         for (&slot, synced) in &mut self.slots {
-            if standing(slot) == Standing::Damaged && synced.standing != Standing::Damaged {
+            if damages(slot) != synced.damages {
                 continue;
             }
             if passed.from_voter.contains(slot) {
@@ -85,23 +83,22 @@ impl Tracker {
         self.away.insert(member, why);
     }
 
-    /// Whether a slot that does not vote may do so now.
+    /// Whether a slot that does not vote may do so now: the damage met before what allows it, which
+    /// must still be all there is.
     pub(super) fn may_vote(
         &self,
         placement: &Placement,
         me: MemberId,
         slot: Slot,
         standing: Standing,
-    ) -> bool {
+    ) -> Option<u32> {
         let others = others(placement, me, slot);
         if others.is_empty() {
             // The only copy: what it lost nobody has, and what it has is all there is. Damage
             // stays visible.
-            return standing == Standing::Unsynced;
+            return (standing == Standing::Unsynced).then_some(0);
         }
-        let Some(synced) = self.slots.get(&slot) else {
-            return false;
-        };
+        let synced = self.slots.get(&slot)?;
         let copies = placement.slot(slot).read_set().members().len();
         let needed = copies - placement.quorums().write_of(copies) + 1;
         let voters = others
@@ -110,7 +107,8 @@ impl Tracker {
             .count();
         let known =
             |id: &&MemberId| synced.from_voters.contains(id) || synced.from_silent.contains(id);
-        voters >= needed || others.iter().filter(known).count() == others.len()
+        let may = voters >= needed || others.iter().filter(known).count() == others.len();
+        may.then_some(synced.damages)
     }
 
     /// Why the member is not caught up yet; `None` when it is: every slot votes and was compared
@@ -166,3 +164,6 @@ fn others(placement: &Placement, me: MemberId, slot: Slot) -> Vec<MemberId> {
         .filter(|&id| id != me)
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

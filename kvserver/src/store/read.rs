@@ -175,6 +175,7 @@ impl<D: Disk> Store<D> {
         let is_it = |held: &Held| held.locations().any(|of| of == location);
         if shelf.trie.get(key.as_bytes()).is_some_and(is_it) {
             shelf.standing = Standing::Damaged;
+            shelf.damages += 1;
             self.shelves.take(&mut shelf, key.as_bytes());
         }
         ReadFailure::Damaged(slot)

@@ -14,6 +14,8 @@ pub(super) struct Shelf {
     pub(super) trie: Trie<Held>,
     pub(super) digests: DigestTree,
     pub(super) standing: Standing,
+    /// Times damage was met in the slot since the store was opened.
+    pub(super) damages: u32,
 }
 
 /// All slots, and sums over them.
@@ -32,6 +34,7 @@ impl Shelves {
             trie: Trie::new(),
             digests: DigestTree::default(),
             standing: Standing::Voter,
+            damages: 0,
         };
         let slots: Box<[_]> = (0..SLOTS).map(|_| RwLock::new(empty())).collect();
         let bytes = i64::try_from(size_of_val(&*slots)).expect("a few kibibytes");
