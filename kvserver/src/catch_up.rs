@@ -127,6 +127,9 @@ impl<D: Disk> Rounds<D> {
                 .any(|m| m.id == *id && m.address == *address)
         });
         let mut behind = SlotSet::empty();
+        // Also where there is nobody to compare with.
+        let store = self.server.store().clone();
+        self.tracker.observe(&mine, &|slot| store.damages(slot));
         for member in placement.members() {
             if member.id == self.server.member() {
                 continue;
@@ -137,7 +140,6 @@ impl<D: Disk> Rounds<D> {
             if shared.is_empty() {
                 continue;
             }
-            let store = self.server.store().clone();
             self.tracker.observe(&mine, &|slot| store.damages(slot));
             match self.pass(placement, member, shared.clone()).await {
                 Ok(passed) => {
