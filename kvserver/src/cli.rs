@@ -182,3 +182,6 @@ pub fn options(args: Args) -> Result<ServerOptions> {
         },
     })
 }
+
+#[cfg(test)]
+mod tests;

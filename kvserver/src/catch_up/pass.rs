@@ -100,7 +100,8 @@ enum Asked {
     Record(Key),
     Chunk(Copying, u32),
     ChunkKept(Copying, u32),
-    Stored(Slot),
+    /// A record, and bytes of its chunks, which were uploads until then.
+    Stored(Slot, u32),
 }
 
 /// Why a pass ended early.
@@ -222,13 +223,7 @@ impl Pass {
                 self.fetching -= 1;
                 self.leave_out(key.slot(), || format!("{key} is damaged there"));
             }
-            (Asked::Stored(_), Reply::Stored { .. } | Reply::Superseded { .. }) => {
-                self.fetching -= 1;
-            }
-            (Asked::Stored(slot), reply) => {
-                self.fetching -= 1;
-                self.leave_out(slot, || not_done("not stored here", &reply));
-            }
+            (Asked::Stored(slot, copied), reply) => self.on_stored(slot, copied, &reply),
             (Asked::Chunk(copying, index), reply) => self.on_chunk(copying, index, reply),
             (Asked::ChunkKept(copying, index), reply) => self.on_chunk_kept(copying, index, reply),
             (asked, reply) => self.on_refusal(&asked, reply),
@@ -243,7 +238,7 @@ impl Pass {
             Asked::Versions(..) => "asked for versions",
             Asked::Record(_) => "asked for a record",
             Asked::Chunk(..) | Asked::ChunkKept(..) => "asked for a chunk",
-            Asked::Stored(_) => "asked for a write",
+            Asked::Stored(..) => "asked for a write",
         };
         let why = not_done(what, &reply);
         let newer = match reply {
@@ -313,10 +308,10 @@ impl Pass {
         }
     }
 
-    fn put(&mut self, key: Key, record: Record) {
+    fn put(&mut self, key: Key, record: Record, copied: u32) {
         let scope = self.scope(key.slot());
         self.apply(
-            Asked::Stored(scope.slot),
+            Asked::Stored(scope.slot, copied),
             Request::Put {
                 scope,
                 key,
@@ -324,6 +319,14 @@ impl Pass {
                 intent: Intent::Repair,
             },
         );
+    }
+
+    fn on_stored(&mut self, slot: Slot, copied: u32, reply: &Reply) {
+        self.fetching -= 1;
+        self.copied(copied);
+        if !matches!(reply, Reply::Stored { .. } | Reply::Superseded { .. }) {
+            self.leave_out(slot, || not_done("not stored here", reply));
+        }
     }
 
     /// Asks for as much as the windows allow.
@@ -391,3 +394,6 @@ fn not_done(what: &str, reply: &Reply) -> String {
         other => format!("{what}: {other:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,7 @@ impl Pass {
             payload: Payload::Chunked(upload),
         } = record.body
         else {
-            return self.put(key, record);
+            return self.put(key, record, 0);
         };
         self.large.waiting.push_back(Copying {
             key,
@@ -68,9 +68,7 @@ impl Pass {
     /// One chunk after the other: many values are on their way at once, and memory is bounded.
     fn copy_on(&mut self, copying: Copying, index: u32) {
         if u64::from(index) * CHUNK_BYTES as u64 >= u64::from(copying.bytes) {
-            self.large.bytes -= u64::from(copying.bytes);
-            self.put(copying.key, copying.record);
-            return self.begin_copies();
+            return self.put(copying.key, copying.record, copying.bytes);
         }
         let request = Request::GetChunk {
             scope: self.scope(copying.key.slot()),
@@ -110,8 +108,13 @@ impl Pass {
 
     fn give_up(&mut self, copying: &Copying, why: String) {
         self.fetching -= 1;
-        self.large.bytes -= u64::from(copying.bytes);
         self.leave_out(copying.key.slot(), || why);
+        self.copied(copying.bytes);
+    }
+
+    /// Notes that these bytes are uploads no more, or not to be.
+    pub(super) fn copied(&mut self, bytes: u32) {
+        self.large.bytes -= u64::from(bytes);
         self.begin_copies();
     }
 }
