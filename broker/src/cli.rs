@@ -37,8 +37,9 @@ const EXAMPLES: &str = "\
 Examples:
   A cluster of three servers on this machine, each key on two of them:
       head -c 32 /dev/urandom | base64 > secret && chmod 600 secret
-      export KVASIR_SECRET_FILE=secret
-      kvserver -a 127.0.0.1 -p 7001 &  kvserver -a 127.0.0.1 -p 7002 &  ...
+      export KVASIR_SECRET_FILE=secret KVSERVER_SECRET_FILE=secret
+      kvserver -p 7001 --admin 127.0.0.1:7101 --data-dir s1 &
+      kvserver -p 7002 --admin 127.0.0.1:7102 --data-dir s2 &  ...
       printf '127.0.0.1 7001\\n127.0.0.1 7002\\n127.0.0.1 7003\\n' > servers.txt
       broker -s servers.txt -i data.txt -k 2
       kvasir> GET person1
@@ -153,7 +154,8 @@ impl Cli {
                 () = shutdown.stopped() => anyhow::bail!("stopped while loading {}", file.display()),
             };
             eprintln!("{}: {summary}", file.display());
-            failed |= summary.failed > 0;
+            // What is not loaded must not go unnoticed in a script.
+            failed |= summary.failed + summary.bad_lines > 0;
         }
         if !self.serve_only {
             let is_terminal = std::io::stdin().is_terminal();

@@ -1,5 +1,6 @@
 //! The command line: every subcommand and what it does.
 
+mod examples;
 mod run;
 
 use std::path::PathBuf;
@@ -15,14 +16,7 @@ use crate::{cluster::layout::DATA_DIR_DEFAULT, limits::LOAD_RETRY_SECONDS};
 #[command(
     name = "kvctl",
     version,
-    after_help = "\
-A first walk:
-  kvctl up --detach                          five servers, one broker, three copies of every key
-  kvctl put person1 '{\"name\":\"John\",\"address\":{\"number\":12}}'
-  kvctl query person1.address.number         12
-  kvctl kill 2; kvctl get person1            still there
-  kvctl start 2; kvctl status                and caught up
-  kvctl down"
+    after_help = examples::FIRST_WALK
 )]
 pub struct Cli {
     /// What to do.
@@ -71,6 +65,7 @@ pub enum Sync {
 
 /// `kvctl up`.
 #[derive(Debug, Args)]
+#[command(after_help = examples::UP)]
 pub struct Up {
     /// Which cluster.
     #[command(flatten)]
@@ -112,6 +107,7 @@ pub struct Up {
 
 /// `kvctl load`.
 #[derive(Debug, Args)]
+#[command(after_help = examples::LOAD)]
 pub struct Load {
     /// Which broker.
     #[command(flatten)]
@@ -140,6 +136,7 @@ pub struct Load {
 
 /// `kvctl generate`.
 #[derive(Debug, Args)]
+#[command(after_help = examples::GENERATE)]
 pub struct Generate {
     /// File with the names that maps are made of: `name type` a line, where a type is string, int
     /// or float.
@@ -170,6 +167,7 @@ pub struct Generate {
 
 /// `kvctl bench`.
 #[derive(Debug, Args)]
+#[command(after_help = examples::BENCH)]
 pub struct Bench {
     /// Which broker.
     #[command(flatten)]
@@ -245,6 +243,7 @@ pub enum Command {
     /// Load a file of records, with progress; goes on where it was interrupted.
     Load(Load),
     /// Print the value of a key as JSON. Exit code 1: not there; 2: could not find out.
+    #[command(after_help = examples::GET)]
     Get {
         /// Which broker.
         #[command(flatten)]
@@ -259,6 +258,7 @@ pub enum Command {
         raw: bool,
     },
     /// Store a value under a key.
+    #[command(after_help = examples::PUT)]
     Put {
         /// Which broker.
         #[command(flatten)]
@@ -266,6 +266,7 @@ pub enum Command {
         /// The whole key, as it is.
         key: String,
         /// The value as JSON; `-` reads it from standard input.
+        #[arg(allow_negative_numbers = true)]
         value: String,
         /// The value is raw bytes, not JSON.
         #[arg(long)]
@@ -280,6 +281,7 @@ pub enum Command {
         key: String,
     },
     /// Print a value inside a document by its dot path.
+    #[command(after_help = examples::QUERY)]
     Query {
         /// Which broker.
         #[command(flatten)]
@@ -290,7 +292,9 @@ pub enum Command {
         #[arg(long)]
         available: bool,
     },
-    /// Print keys that begin with a prefix, in order, as `{"key": …, "value": …}` lines.
+    /// Print keys that begin with a prefix, in order, as `{"key": …, "value": …}` lines. Exit code
+    /// 1: there is none; 2: could not find out.
+    #[command(after_help = examples::SCAN)]
     Scan {
         /// Which broker.
         #[command(flatten)]
@@ -317,11 +321,13 @@ pub enum Command {
     /// Be a broker (the program `broker`).
     Broker(broker::cli::Cli),
     /// Print a shell's completions.
+    #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
     },
     /// Write the manual pages into a directory.
+    #[command(after_help = examples::MAN)]
     Man {
         /// The directory.
         directory: PathBuf,

@@ -224,12 +224,11 @@ fn remark(response: &Response) {
 /// A hint names a command of the line protocol; here it is one of the shell, where a backslash
 /// needs quotes.
 fn for_the_shell(note: &str) -> String {
+    let hint = note.strip_prefix("hint: ").unwrap_or_default();
     for (command, here) in [(": QUERY ", "query"), (": GET ", "get")] {
-        if let Some((said, argument)) = note.split_once(command)
-            && note.starts_with("hint: ")
-        {
+        if let Some((said, argument)) = hint.split_once(command) {
             let argument = argument.replace('\'', r"'\''");
-            return format!("{said}: kvctl {here} '{argument}'");
+            return format!("hint: {said}: kvctl {here} '{argument}'");
         }
     }
     note.to_owned()

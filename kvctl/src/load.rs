@@ -79,8 +79,8 @@ struct Load {
     summary: LoadSummary,
     rejects: Rejects,
     bar: ProgressBar,
-    /// The first line that the cluster did not take.
-    stopped_at: Option<u64>,
+    /// The first line that the cluster did not take, and why.
+    stopped_at: Option<(u64, String)>,
     /// Whether the next load can go on there.
     can_go_on: bool,
 }
@@ -196,11 +196,9 @@ impl Load {
                 text,
             } => {
                 self.summary.failed += 1;
-                if self.stopped_at.is_none() {
-                    self.bar
-                        .suspend(|| eprintln!("line {number}: not stored: {reason}"));
+                if self.stopped_at.as_ref().is_none_or(|(at, _)| number < *at) {
+                    self.stopped_at = Some((number, reason));
                 }
-                self.stopped_at = Some(self.stopped_at.map_or(number, |at| at.min(number)));
                 // What a second load of the file would find again needs no keeping.
                 if !self.can_go_on {
                     self.rejects.keep(&text)?;
@@ -234,12 +232,14 @@ impl Load {
         if let Some(path) = self.rejects.path() {
             eprintln!("lines that were not loaded are in {}", path.display());
         }
-        match self.stopped_at {
-            Some(line) if self.can_go_on => {
-                eprintln!("stopped at line {line}: the same command goes on there");
-            }
-            Some(line) => eprintln!("stopped at line {line}: what follows was not read"),
-            None => {}
+        if let Some((line, reason)) = &self.stopped_at {
+            let next = if self.can_go_on {
+                "the same command goes on there"
+            } else {
+                "what follows was not read"
+            };
+            eprintln!("line {line}: not stored: {reason}");
+            eprintln!("stopped at line {line}: {next}");
         }
     }
 }

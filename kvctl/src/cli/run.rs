@@ -33,7 +33,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Man { directory } => {
-            std::fs::create_dir_all(&directory)?;
+            std::fs::create_dir_all(&directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
             clap_mangen::generate_to(Cli::command(), &directory)
                 .with_context(|| format!("cannot write to {}", directory.display()))?;
             Ok(ExitCode::SUCCESS)

@@ -31,7 +31,11 @@ pub fn down(layout: &Layout, say: &dyn Fn(&str)) -> Result<()> {
         0 => String::new(),
         killed => format!(", {killed} of them killed after {} s", STOP_MAX.as_secs()),
     };
-    say(&format!("stopped {} processes{forced}", running.len()));
+    let plural = if running.len() == 1 { "" } else { "es" };
+    say(&format!(
+        "stopped {} process{plural}{forced}",
+        running.len()
+    ));
     Ok(())
 }
 

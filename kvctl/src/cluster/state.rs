@@ -126,6 +126,8 @@ pub fn change<T>(
     layout: &Layout,
     change: impl FnOnce(&mut ClusterState) -> Result<T>,
 ) -> Result<T> {
+    // First, since where there is no cluster there is nothing to lock.
+    ClusterState::require(layout)?;
     let _lock = lock(layout)?;
     let mut state = ClusterState::require(layout)?;
     let result = change(&mut state)?;

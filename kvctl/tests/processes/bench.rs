@@ -1,0 +1,68 @@
+//! `bench` in both loops.
+
+use crate::cluster::Cluster;
+
+#[test]
+fn both_loops_count_what_they_did() {
+    let cluster = Cluster::up(&["--servers", "3", "--sync", "never"]);
+    let options = [
+        "bench",
+        "--json",
+        "--seconds",
+        "2",
+        "--keys",
+        "500",
+        "--mix",
+        "60:30:10",
+    ];
+    for (more, rate) in [
+        (&["--concurrency", "8"][..], None),
+        (&["--rate", "300"], Some(300.0)),
+    ] {
+        let report = cluster.kvctl(&[&options[..], more].concat()).ok().json();
+        assert_eq!(report["rate"].as_f64(), rate);
+        assert_eq!(report["unsent"], 0);
+        let seconds = report["seconds"].as_f64().expect("a number");
+        assert!((1.9..10.0).contains(&seconds), "{report}");
+        let rows = report["operations"].as_array().expect("a list");
+        let names: Vec<_> = rows
+            .iter()
+            .map(|row| row["operation"].as_str().expect("text"))
+            .collect();
+        assert_eq!(names.len(), 3, "{names:?}");
+        let mut total = 0;
+        for row in rows {
+            let figure = |name: &str| {
+                row[name]
+                    .as_u64()
+                    .unwrap_or_else(|| panic!("{name}: {row}"))
+            };
+            assert_eq!((figure("not_done"), figure("unknown")), (0, 0), "{row}");
+            assert!(figure("count") > 0 && figure("p50_micros") > 0, "{row}");
+            assert!(figure("p50_micros") <= figure("p99_micros"), "{row}");
+            assert!(figure("p99_micros") <= figure("max_micros"), "{row}");
+            total += figure("count");
+        }
+        // An open loop sends what is due, no more and no less.
+        assert!(rate.is_none() || total == 600, "{report}");
+    }
+    let said = cluster
+        .kvctl(&["bench", "--seconds", "0.2", "--keys", "10"])
+        .ok();
+    assert!(
+        said.out.contains("closed loop") && said.out.contains("P99.9"),
+        "{}",
+        said.out
+    );
+    for (option, value) in [
+        ("--mix", "50"),
+        ("--rate", "0"),
+        ("--keys", "0"),
+        ("--seconds", "x"),
+    ] {
+        cluster
+            .kvctl(&["bench", option, value])
+            .code(2)
+            .remarks(option);
+    }
+}
