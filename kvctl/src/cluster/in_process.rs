@@ -3,7 +3,7 @@
 //! Everything else is the same: the directories, the placement, the copies. Admin HTTP and the
 //! line protocol listen as usual, so that the other commands work.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use broker::{
@@ -26,7 +26,13 @@ use kvserver::{
 use parking_lot::RwLock;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{layout::Layout, process::ProcessId, state::ClusterState, up::not_named};
+use super::{
+    layout::Layout,
+    process::ProcessId,
+    state::{ClusterState, ServerState},
+    up::not_named,
+};
+use crate::limits::{POLL, START_MAX};
 
 /// A cluster in this process.
 #[derive(Debug)]
@@ -42,24 +48,44 @@ struct Local(Arc<RwLock<HashMap<MemberId, Arc<dyn Replica>>>>);
 
 impl kvnet::peer::dial::Dial for Local {
     fn dial(&self, _cluster: ClusterId, member: &Member) -> Arc<dyn Replica> {
-        match self.0.read().get(&member.id) {
-            Some(replica) => Arc::clone(replica),
-            None => Arc::new(Missing),
-        }
+        Arc::new(InThisProcess {
+            local: self.clone(),
+            member: member.id,
+        })
     }
 }
 
-/// A member that the placement names and this process does not have.
+/// A member of this process, looked up at each call: others may start after it is asked for.
 #[derive(Debug)]
-struct Missing;
+struct InThisProcess {
+    local: Local,
+    member: MemberId,
+}
 
-impl Replica for Missing {
-    fn call(&self, _request: Request) -> PendingReply<'_> {
-        Box::pin(async { Err(CallError::NotSent("it is not in this process".to_owned())) })
+impl InThisProcess {
+    fn found(&self) -> Option<Arc<dyn Replica>> {
+        self.local.0.read().get(&self.member).cloned()
+    }
+}
+
+const NOT_HERE: &str = "it is not in this process, or not yet";
+
+impl Replica for InThisProcess {
+    fn call(&self, request: Request) -> PendingReply<'_> {
+        let found = self.found();
+        Box::pin(async move {
+            match found {
+                Some(replica) => replica.call(request).await,
+                None => Err(CallError::NotSent(NOT_HERE.to_owned())),
+            }
+        })
     }
 
     fn trouble(&self) -> Option<String> {
-        Some("it is not in this process".to_owned())
+        match self.found() {
+            Some(replica) => replica.trouble(),
+            None => Some(NOT_HERE.to_owned()),
+        }
     }
 }
 
@@ -106,18 +132,29 @@ pub async fn start(layout: &Layout, state: &mut ClusterState, secret: Secret) ->
             drop(announce);
         });
     }
-    for server in &servers {
-        while let Some(reason) = server.server().status().reason {
-            tracing::debug!(reason, "not ready yet");
-            tokio::time::sleep(crate::limits::POLL).await;
-        }
-    }
+    // Known before anything is waited for: `kvctl down` must find this process.
     state.in_process = Some(ProcessId::of(std::process::id())?);
+    state.write(layout)?;
+    wait_ready(&servers).await?;
     Ok(InProcess {
         servers,
         brokers,
         stop,
     })
+}
+
+async fn wait_ready(servers: &[Running]) -> Result<()> {
+    let since = Instant::now();
+    for (server, number) in servers.iter().zip(1..) {
+        while let Some(reason) = server.server().status().reason {
+            if since.elapsed() > START_MAX {
+                let seconds = START_MAX.as_secs();
+                anyhow::bail!("server {number} is not ready after {seconds} s: {reason}");
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+    Ok(())
 }
 
 fn store_options(state: &ClusterState) -> StoreOptions {
@@ -138,42 +175,42 @@ fn store_options(state: &ClusterState) -> StoreOptions {
     }
 }
 
-/// The placement the servers have, or their first.
+/// The placement the servers have, or their first; in force on all of them when this returns,
+/// also where an earlier start was interrupted between two.
 async fn place(state: &ClusterState, servers: &[Running]) -> Result<Placement> {
-    if let Some(placement) = servers
+    let newest = servers
         .iter()
-        .filter_map(|s| s.server().placement())
-        .max_by_key(Placement::epoch)
-    {
-        for (running, server) in servers.iter().zip(&state.servers) {
-            let id = running.server().member();
-            if placement.index_of(id).is_none() {
-                bail!(not_named(server.number, id));
-            }
+        .filter_map(|server| server.server().placement())
+        .max_by_key(Placement::epoch);
+    let placement = match newest {
+        Some(placement) => placement,
+        None => first_placement::make(members(state, servers), state.copies, Quorums::default())?,
+    };
+    for (running, server) in servers.iter().zip(&state.servers) {
+        let id = running.server().member();
+        if placement.index_of(id).is_none() {
+            bail!(not_named(server.number, id));
         }
-        return Ok(placement);
-    }
-    let members = servers
-        .iter()
-        .zip(&state.servers)
-        .map(|(running, server)| Member {
-            id: running.server().member(),
-            address: server.peer.clone(),
-            zone: String::new(),
-            weight: 1,
-        });
-    let placement = first_placement::make(members.collect(), state.copies, Quorums::default())?;
-    for server in servers {
-        match server
-            .server()
-            .call(Request::Adopt(placement.clone()))
-            .await
-        {
+        let adopt = Request::Adopt(placement.clone());
+        match running.server().call(adopt).await {
             Ok(Reply::Adopted { .. }) => {}
-            other => bail!("a server did not take the first placement: {other:?}"),
+            other => bail!(
+                "server {} did not take the placement: {other:?}",
+                server.number
+            ),
         }
     }
     Ok(placement)
+}
+
+fn members(state: &ClusterState, servers: &[Running]) -> Vec<Member> {
+    let member = |(running, server): (&Running, &ServerState)| Member {
+        id: running.server().member(),
+        address: server.peer.clone(),
+        zone: String::new(),
+        weight: 1,
+    };
+    servers.iter().zip(&state.servers).map(member).collect()
 }
 
 impl InProcess {

@@ -211,30 +211,32 @@ async fn place(layout: &Layout, state: &ClusterState, secret: &Secret) -> Result
         tracing::warn!(server = %server.server, why = server.why, "not reached");
     }
     let current = current_members(state, &placement)?;
-    if current == placement.members() {
-        return Ok(placement);
-    }
-    // The same placement under new addresses is not a new epoch.
-    let mut parts: Parts = placement.parts().clone();
-    parts.members = current;
-    parts.address_revision += 1;
-    let moved = Placement::new(parts)?;
+    let placement = if current == placement.members() {
+        placement
+    } else {
+        // The same placement under new addresses is not a new epoch.
+        let mut parts: Parts = placement.parts().clone();
+        parts.members = current;
+        parts.address_revision += 1;
+        Placement::new(parts)?
+    };
+    // Offered to all, whoever has it already: an earlier start may have ended between two.
     for server in &state.servers {
         let expected = Expected {
-            cluster: Some(moved.cluster()),
+            cluster: Some(placement.cluster()),
             member: None,
         };
         let client = PeerClient::start(server.peer.clone(), expected, secret.clone());
         client.settled(PLACEMENT_MAX).await;
-        match client.call(Request::Adopt(moved.clone())).await {
+        match client.call(Request::Adopt(placement.clone())).await {
             Ok(Reply::Adopted { .. }) => {}
             other => bail!(
-                "server {} did not take its new address: {other:?}",
+                "server {} did not take the placement: {other:?}",
                 server.number
             ),
         }
     }
-    Ok(moved)
+    Ok(placement)
 }
 
 /// The placement's members at the addresses where they answer now.
