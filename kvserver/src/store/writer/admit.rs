@@ -77,11 +77,9 @@ impl<D: Disk> Writer<D> {
         if let Some(expected) = self.visible_chunk(upload, slot, index) {
             // One upload names the same bytes for ever: after a restart a second copy of a chunk
             // may be the one that is read.
+            let is_same = expected > 0 && expected == bytes.len();
             let differs = || Refusal::Invalid("the upload has other chunks already".to_owned());
-            return match expected {
-                Some(length) if length == bytes.len() => Ok(Chunk::Visible),
-                _ => Err(differs()),
-            };
+            return is_same.then_some(Chunk::Visible).ok_or_else(differs);
         }
         let kept = self.staging.length_of(upload, index);
         self.staging.admits(upload, slot, bytes.len(), kept)?;
@@ -89,9 +87,9 @@ impl<D: Disk> Writer<D> {
         Ok(Chunk::New)
     }
 
-    /// Where a visible value has this upload: the length of that chunk in it, none if it has no
+    /// Where a visible value has this upload: the length of that chunk in it, zero if it has no
     /// such chunk or lies in another slot.
-    fn visible_chunk(&self, upload: UploadId, slot: Slot, index: u32) -> Option<Option<usize>> {
+    fn visible_chunk(&self, upload: UploadId, slot: Slot, index: u32) -> Option<usize> {
         let key = self.large.get(&upload)?;
         let shelf = self.shelves.read(key.slot());
         match &shelf.trie.get(key.as_bytes())?.content {
@@ -99,7 +97,7 @@ impl<D: Disk> Writer<D> {
                 let start = index as usize * CHUNK_BYTES;
                 let left = (meta.length as usize).checked_sub(start);
                 let left = left.filter(|&left| left > 0 && key.slot() == slot);
-                Some(left.map(|left| left.min(CHUNK_BYTES)))
+                Some(left.map_or(0, |left| left.min(CHUNK_BYTES)))
             }
             _ => None,
         }

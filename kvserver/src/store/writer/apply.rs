@@ -85,17 +85,15 @@ impl<D: Disk> Writer<D> {
             Body::Value {
                 meta,
                 payload: Payload::Chunked(upload),
-            } => match self.take_chunks(&shelves, &mut shelf, key, upload, &meta) {
-                Some(large) => {
-                    self.large.insert(upload, key.clone());
-                    Content::Large(meta, Box::new(large))
-                }
-                None => {
+            } => {
+                let Some(large) = self.take_chunks(&shelves, &mut shelf, key, upload, &meta) else {
                     // A read has found one of them damaged since the write was let in.
                     self.log.release(location);
                     return Reply::Uncertain("the value's chunks are damaged".to_owned());
-                }
-            },
+                };
+                self.large.insert(upload, key.clone());
+                Content::Large(meta, Box::new(large))
+            }
         };
         let upload = match &content {
             Content::Large(_, large) => Some(large.upload),
