@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 const BOUNDS: Bounds = Bounds {
     connections: 64,
-    head: Duration::from_secs(60),
-    request: Duration::from_secs(60),
+    head: Duration::from_mins(1),
+    request: Duration::from_mins(1),
     drain: Duration::from_millis(300),
 };
 

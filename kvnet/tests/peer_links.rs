@@ -157,8 +157,8 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     assert!(waited.await.is_ok(), "not within 20 s: {what}");
 }
 
-fn said(text: &str) -> Result<Reply, CallError> {
-    Ok(Reply::Uncertain(text.to_owned()))
+fn said(text: &str) -> Reply {
+    Reply::Uncertain(text.to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +169,7 @@ async fn replies_come_out_of_order_each_to_its_caller() {
     let mut others: FuturesUnordered<_> = (0..500)
         .map(|number| {
             let (name, call) = (number.to_string(), client.call(get(&number.to_string())));
-            async move { assert_eq!(call.await, said(&name)) }
+            async move { assert_eq!(call.await, Ok(said(&name))) }
         })
         .collect();
     loop {
@@ -179,7 +179,7 @@ async fn replies_come_out_of_order_each_to_its_caller() {
         }
     }
     serving.echo.go.notify_one();
-    assert_eq!(slow.await, said("slow"));
+    assert_eq!(slow.await, Ok(said("slow")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,12 +196,12 @@ async fn the_largest_placement_fits_a_frame() {
 async fn a_server_that_restarts_is_found_again_and_calls_fail_at_once_meanwhile() {
     let serving = start("127.0.0.1:0").await;
     let client = client(serving.address).await;
-    assert_eq!(client.call(get("a")).await, said("a"));
+    assert_eq!(client.call(get("a")).await, Ok(said("a")));
     let lost = client.call(get("never"));
     let (cut, outcome) = tokio::join!(
         async {
             // It has arrived once what was asked after it is answered.
-            assert_eq!(client.call(get("b")).await, said("b"));
+            assert_eq!(client.call(get("b")).await, Ok(said("b")));
             serving.task.abort();
         },
         lost
@@ -217,7 +217,7 @@ async fn a_server_that_restarts_is_found_again_and_calls_fail_at_once_meanwhile(
     assert!(began.elapsed() < BACKOFF_MAX);
     let _again = start(&serving.address.to_string()).await;
     until("a connection", || client.trouble().is_none()).await;
-    assert_eq!(client.call(get("d")).await, said("d"));
+    assert_eq!(client.call(get("d")).await, Ok(said("d")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,11 +225,11 @@ async fn a_server_that_stops_answers_what_it_has_read() {
     let serving = start("127.0.0.1:0").await;
     let client = client(serving.address).await;
     let (slow, ()) = tokio::join!(client.call(get("slow")), async {
-        assert_eq!(client.call(get("b")).await, said("b"));
+        assert_eq!(client.call(get("b")).await, Ok(said("b")));
         serving.stop.stop();
         serving.echo.go.notify_one();
     });
-    assert_eq!(slow, said("slow"));
+    assert_eq!(slow, Ok(said("slow")));
     serving.task.await.unwrap();
 }
 
@@ -322,10 +322,7 @@ async fn attempts_to_connect_become_rarer() {
         last = Instant::now();
     }
     // Half to all of 25 ms, doubled each time: the last is at least half of 800.
-    assert!(
-        pauses[7] >= BACKOFF_MIN * 16 - Duration::from_millis(10),
-        "{pauses:?}"
-    );
+    assert!(pauses[7] >= BACKOFF_MIN * 15, "{pauses:?}");
     assert!(pauses[7] <= BACKOFF_MAX + SLACK, "{pauses:?}");
     assert!(matches!(client.state(), LinkState::Down(_)));
 }

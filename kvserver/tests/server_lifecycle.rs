@@ -115,38 +115,6 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
     }
 }
 
-/// Garbage that could not be compacted for want of room is compacted once there is some.
-#[tokio::test(flavor = "multi_thread")]
-async fn compaction_goes_on_after_the_disk_was_full() {
-    let disk = Arc::new(MemoryDisk::new());
-    let server = on_memory_disk(&disk, records::options(StorageMode::Memory)).await;
-    let put = async |number: u32, at| {
-        let record = small(at, payload(at, 700));
-        server
-            .call(put_request(&key(number), record))
-            .await
-            .unwrap()
-    };
-    // A key in each segment stays, so that each has to be copied from.
-    for at in 1..30 {
-        put(at as u32, 1).await;
-        put(100, at).await;
-    }
-    disk.set_room(Some(0));
-    for _ in 0..3 {
-        assert_eq!(put(200, 1).await, Reply::Refused(Refusal::DiskFull));
-    }
-    // Long enough for the writer to have tried.
-    let fsyncs = server.writer().stats().fsyncs;
-    until("an attempt", || server.writer().stats().fsyncs > fsyncs).await;
-    disk.set_room(None);
-    for at in 30..300 {
-        put(100, at).await;
-    }
-    until("compaction", || server.writer().stats().bytes < 80_000).await;
-    server.writer().stop().await.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_sync_stops_writes_until_a_restart() {
     let disk = Arc::new(MemoryDisk::new());

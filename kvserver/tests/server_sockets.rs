@@ -156,7 +156,11 @@ async fn requests_of_another_time_or_place_are_refused() {
         })
     ));
     let mine = second.slots_of(second.index_of(members[0].0).unwrap());
-    let keys = |held| (0..).map(key).find(|key| mine.contains(key.slot()) == held);
+    let keys = |held| {
+        (0..1_000)
+            .map(key)
+            .find(|key| mine.contains(key.slot()) == held)
+    };
     let (key, foreign) = (keys(true).unwrap(), keys(false).unwrap());
     let get = |key: &kvcore::key::Key, epoch, began_at| Request::Get {
         scope: Scope {
@@ -394,13 +398,11 @@ async fn beside(count: u32, chunk: impl AsyncFn(u32), small: impl Future<Output 
             Some(()) = under_way.next() => done += 1,
         }
     }
-    match at_end {
-        Some(done) => done,
-        None => {
-            small.await;
-            count
-        }
+    if let Some(done) = at_end {
+        return done;
     }
+    small.await;
+    count
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,15 +12,15 @@ use bytes::Bytes;
 use kvcore::{
     key::Key,
     limits::CHUNK_BYTES,
-    record::{Body, Payload, Record},
+    record::Record,
     slot::{Slot, SlotSet},
     status::{StorageMode, SyncMode},
-    wire::{BUCKETS, BucketSet, Found, Refusal, Reply, Standing, Want},
+    wire::{BucketSet, Found, Refusal, Reply, Standing, Want},
 };
 use kvserver::{
     limits::UPLOAD_IDLE_MS_MAX,
     log::disk::memory::MemoryDisk,
-    store::{Opened, ScanRequest, Store, StoreOptions, digest::DigestTree, writer::Write},
+    store::{Opened, ScanRequest, StoreOptions, digest::DigestTree, writer::Write},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -407,124 +407,4 @@ fn check_pages(model: &Model, random: &mut StdRng) {
                 .is_empty()
         );
     }
-}
-
-/// All that is there, in an order.
-fn fill(order: &[(u32, u64)], mode: StorageMode) -> Opened<MemoryDisk> {
-    let disk = Arc::new(MemoryDisk::new());
-    let mut opened = open(&disk, &options(mode));
-    for &(number, at) in order {
-        let bytes = payload(at, (at * 31 % 400) as usize);
-        let write = put(&records::key(number), small(at, bytes));
-        opened.writer.commit(vec![write], NOW);
-    }
-    opened
-}
-
-fn digests(store: &Store<MemoryDisk>) -> Vec<(u64, Box<[u64; BUCKETS]>)> {
-    Slot::all()
-        .map(|slot| (store.digest(slot).digest, store.buckets(slot)))
-        .collect()
-}
-
-#[test]
-fn the_order_of_writes_leaves_no_trace() {
-    for mode in [StorageMode::Memory, StorageMode::Disk] {
-        let mut random = StdRng::seed_from_u64(3);
-        let mut order: Vec<(u32, u64)> = (0..2_000)
-            .map(|_| (random.random_range(0..500), random.random_range(1..50)))
-            .collect();
-        let one = fill(&order, mode);
-        for _ in 0..order.len() {
-            let (a, b) = (
-                random.random_range(0..order.len()),
-                random.random_range(0..order.len()),
-            );
-            order.swap(a, b);
-        }
-        let two = fill(&order, mode);
-        assert_eq!(digests(&one.store), digests(&two.store));
-        assert_eq!(one.store.memory_bytes(), two.store.memory_bytes());
-        assert_eq!(one.store.keys(), two.store.keys());
-    }
-}
-
-/// Overwriting every value by a tombstone leaves what tombstones alone would take: to the byte,
-/// and after a restart too.
-#[test]
-fn memory_is_accounted_for_to_the_byte() {
-    for mode in [StorageMode::Memory, StorageMode::Disk] {
-        let (disk, bare) = (Arc::new(MemoryDisk::new()), Arc::new(MemoryDisk::new()));
-        let mut opened = open(&disk, &options(mode));
-        let mut tombstones = open(&bare, &options(mode));
-        let empty = opened.store.memory_bytes();
-        assert_eq!(empty, tombstones.store.memory_bytes());
-        for number in 0..300 {
-            let key = records::key(number);
-            let bytes = payload(number.into(), 1_000 + number as usize);
-            records::store_all(&mut opened.writer, vec![put(&key, small(1, bytes))]);
-            if number % 50 == 0 {
-                let bytes = payload(number.into(), CHUNK_BYTES + 9);
-                let upload = u128::from(number) + 1;
-                records::put_large(&mut opened.writer, &key, 2, upload, &bytes);
-            }
-            let tombstone = || vec![put(&key, Record::tombstone(version(3)))];
-            records::store_all(&mut tombstones.writer, tombstone());
-        }
-        let full = opened.store.memory_bytes();
-        let values = full - tombstones.store.memory_bytes();
-        assert_eq!(values > 300_000, mode == StorageMode::Memory, "{values}");
-        drop(opened);
-        let mut opened = open(&disk, &options(mode));
-        assert_eq!(
-            opened.store.memory_bytes(),
-            full,
-            "{mode:?} after a restart"
-        );
-        for number in 0..300 {
-            let tombstone = Record::tombstone(version(3));
-            let write = put(&records::key(number), tombstone);
-            records::store_all(&mut opened.writer, vec![write]);
-        }
-        assert_eq!(opened.store.memory_bytes(), tombstones.store.memory_bytes());
-        assert_eq!((opened.store.keys(), opened.store.tombstones()), (0, 300));
-        records::compact(&mut opened.writer);
-        assert!(opened.writer.log_stats().bytes < 60_000);
-    }
-}
-
-/// A version page ends where it is full and goes on behind its last key.
-#[test]
-fn version_pages_hold_every_key_once() {
-    let disk = Arc::new(MemoryDisk::new());
-    let mut opened = open(&disk, &options(StorageMode::Disk));
-    let slot = Slot::of(b"0");
-    let long = "x".repeat(600);
-    let keys: BTreeSet<Key> = (0..)
-        .map(|number| Key::copy_from(format!("{number} {long}").as_bytes()).unwrap())
-        .filter(|key| key.slot() == slot)
-        .take(300)
-        .collect();
-    let writes = keys.iter().map(|key| {
-        let body = Body::Value {
-            meta: records::meta(0),
-            payload: Payload::Whole(Bytes::new()),
-        };
-        let version = version(4);
-        put(key, Record { version, body })
-    });
-    records::store_all(&mut opened.writer, writes.collect());
-    let (mut seen, mut after, mut pages) = (Vec::new(), None::<Key>, 0);
-    loop {
-        let after_bytes = after.as_ref().map(Key::as_bytes);
-        let page = opened.store.versions(slot, &BucketSet::FULL, after_bytes);
-        pages += 1;
-        after = page.entries.last().map(|entry| entry.key.clone());
-        seen.extend(page.entries.into_iter().map(|entry| entry.key));
-        if !page.more {
-            break;
-        }
-    }
-    assert!(pages > 1);
-    assert_eq!(seen, keys.into_iter().collect::<Vec<_>>());
 }

@@ -120,7 +120,8 @@ impl Sender {
             sent.extend(self.next_answer().await);
         }
         let order = self.issue(record.end);
-        let at = usize::try_from(order).unwrap_or(0) % self.links.len();
+        // Lines of one key keep their order: the broker keeps it within a connection.
+        let at = record.key.slot().index() % self.links.len();
         let link = self.links[at].clone();
         let retry_for = self.retry_for;
         self.bytes += bytes;

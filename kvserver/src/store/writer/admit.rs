@@ -16,16 +16,6 @@ use super::{
 };
 use crate::log::disk::Disk;
 
-/// Whether a chunk belongs to a value that is visible.
-enum InValue {
-    /// No visible value has the upload.
-    No,
-    /// It does, and has a chunk of this length there.
-    Chunk { length: usize },
-    /// It does, without such a chunk or in another slot.
-    Elsewhere,
-}
-
 impl<D: Disk> Writer<D> {
     /// The reply to a write that need not go to the log.
     pub(super) fn admit(&self, write: &Write) -> Option<Reply> {
@@ -84,15 +74,12 @@ impl<D: Disk> Writer<D> {
         index: u32,
         bytes: &Bytes,
     ) -> Result<Chunk, Refusal> {
-        // One upload names the same bytes for ever: after a restart a second copy of a chunk may be
-        // the one that is read.
-        match self.visible_chunk(upload, slot, index) {
-            InValue::No => {}
-            InValue::Chunk { length } if length == bytes.len() => return Ok(Chunk::Visible),
-            InValue::Chunk { .. } | InValue::Elsewhere => {
-                let why = "the upload has other chunks already".to_owned();
-                return Err(Refusal::Invalid(why));
-            }
+        if let Some(expected) = self.visible_chunk(upload, slot, index) {
+            // One upload names the same bytes for ever: after a restart a second copy of a chunk
+            // may be the one that is read.
+            let is_same = expected > 0 && expected == bytes.len();
+            let differs = || Refusal::Invalid("the upload has other chunks already".to_owned());
+            return is_same.then_some(Chunk::Visible).ok_or_else(differs);
         }
         let kept = self.staging.length_of(upload, index);
         self.staging.admits(upload, slot, bytes.len(), kept)?;
@@ -100,23 +87,19 @@ impl<D: Disk> Writer<D> {
         Ok(Chunk::New)
     }
 
-    /// What a visible value says of this chunk of the upload.
-    fn visible_chunk(&self, upload: UploadId, slot: Slot, index: u32) -> InValue {
-        let Some(key) = self.large.get(&upload) else {
-            return InValue::No;
-        };
+    /// Where a visible value has this upload: the length of that chunk in it, zero if it has no
+    /// such chunk or lies in another slot.
+    fn visible_chunk(&self, upload: UploadId, slot: Slot, index: u32) -> Option<usize> {
+        let key = self.large.get(&upload)?;
         let shelf = self.shelves.read(key.slot());
-        match shelf.trie.get(key.as_bytes()).map(|held| &held.content) {
-            Some(Content::Large(meta, large)) if large.upload == upload => {
+        match &shelf.trie.get(key.as_bytes())?.content {
+            Content::Large(meta, large) if large.upload == upload => {
                 let start = index as usize * CHUNK_BYTES;
-                match (meta.length as usize).checked_sub(start) {
-                    Some(left) if left > 0 && key.slot() == slot => InValue::Chunk {
-                        length: left.min(CHUNK_BYTES),
-                    },
-                    _ => InValue::Elsewhere,
-                }
+                let left = (meta.length as usize).checked_sub(start);
+                let left = left.filter(|&left| left > 0 && key.slot() == slot);
+                Some(left.map_or(0, |left| left.min(CHUNK_BYTES)))
             }
-            _ => InValue::No,
+            _ => None,
         }
     }
 

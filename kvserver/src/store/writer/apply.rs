@@ -86,8 +86,7 @@ impl<D: Disk> Writer<D> {
                 meta,
                 payload: Payload::Chunked(upload),
             } => {
-                let taken = self.take_chunks(&shelves, &mut shelf, key, upload, &meta);
-                let Some(large) = taken else {
+                let Some(large) = self.take_chunks(&shelves, &mut shelf, key, upload, &meta) else {
                     // A read has found one of them damaged since the write was let in.
                     self.log.release(location);
                     return Reply::Uncertain("the value's chunks are damaged".to_owned());
