@@ -160,7 +160,7 @@ fn litter(opened: &mut Opened<MemoryDisk>) {
 /// were to be moved or a segment to be removed.
 #[test]
 fn compaction_goes_on_after_the_disk_was_full() {
-    for room in [0, 40, 500] {
+    for room in (0..2_000).step_by(25) {
         let disk = Arc::new(MemoryDisk::new());
         let mut opened = open(&disk, &options(StorageMode::Memory));
         litter(&mut opened);
@@ -181,6 +181,11 @@ fn compaction_goes_on_after_the_disk_was_full() {
 fn damage_met_by_compaction_stops_it_for_its_segment_alone() {
     let disk = Arc::new(MemoryDisk::new());
     let mut opened = open(&disk, &options(StorageMode::Memory));
+    // All of the first segment is garbage, so that it is the first to be compacted.
+    for at in 1..4 {
+        let write = put(&records::key(200), small(at, payload(at, 3_500)));
+        records::store_all(&mut opened.writer, vec![write]);
+    }
     litter(&mut opened);
     let full = opened.writer.log_stats().bytes;
     let first = "segment-0000000001.log";
@@ -193,5 +198,5 @@ fn damage_met_by_compaction_stops_it_for_its_segment_alone() {
         disk.contents(first).is_some(),
         "the only trace of the damage"
     );
-    assert_eq!(opened.store.keys(), 31);
+    assert_eq!(opened.store.keys(), 32);
 }
