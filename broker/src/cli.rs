@@ -130,6 +130,11 @@ impl Cli {
 
     /// Runs the broker to its end.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
+        if let Some(file) = &self.data {
+            // Said before a placement is made for it.
+            std::fs::File::open(file)
+                .with_context(|| format!("cannot read the data file {}", file.display()))?;
+        }
         let options = self.process_options().await?;
         let (trigger, shutdown) = shutdown::channel();
         let trigger = std::sync::Arc::new(trigger);

@@ -11,7 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 /// No command of these tests takes longer, however busy the machine is.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// A command that is about to be run.
 pub(crate) struct Call {
@@ -36,7 +36,8 @@ pub(crate) struct Running {
     out: Arc<Stream>,
     err: Arc<Stream>,
     ended: mpsc::Receiver<Option<i32>>,
-    code: Option<Option<i32>>,
+    code: Option<i32>,
+    has_ended: bool,
 }
 
 /// What came from one of its pipes so far, and whether that was all.
@@ -101,6 +102,7 @@ impl Call {
             err,
             ended: wait(child),
             code: None,
+            has_ended: false,
         }
     }
 
@@ -207,9 +209,9 @@ impl Running {
 
     pub(crate) fn has_ended(&mut self) -> bool {
         if let Ok(code) = self.ended.try_recv() {
-            self.code = Some(code);
+            (self.code, self.has_ended) = (code, true);
         }
-        self.code.is_some()
+        self.has_ended
     }
 
     /// Waits until it has ended by itself.
@@ -223,12 +225,12 @@ impl Running {
     #[track_caller]
     pub(crate) fn end_unfed(mut self, limit: Duration) -> Said {
         let since = Instant::now();
-        if self.code.is_none() {
+        if !self.has_ended {
             let Ok(code) = self.ended.recv_timeout(limit) else {
                 let (out, err) = (self.out.text(), self.err.text());
                 panic!("not ended after {limit:?}:\n{out}\n{err}");
             };
-            self.code = Some(code);
+            (self.code, self.has_ended) = (code, true);
         }
         let left = LIMIT.saturating_sub(since.elapsed());
         let (bytes, err) = (
@@ -236,7 +238,7 @@ impl Running {
             self.err.wait(|_| false, left),
         );
         Said {
-            code: self.code.flatten(),
+            code: self.code,
             out: String::from_utf8_lossy(&bytes).into_owned(),
             bytes,
             err: String::from_utf8_lossy(&err).into_owned(),

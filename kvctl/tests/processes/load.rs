@@ -1,6 +1,6 @@
 //! `load`: what lines may be, and what becomes of those that are no record.
 
-use std::fs;
+use std::{fmt::Write, fs};
 
 use crate::{call::Said, cluster::Cluster};
 
@@ -77,7 +77,8 @@ fn broken_lines_are_reported_kept_and_harm_no_other() {
     ];
     let mut text = "\"first\" : 1\n".to_owned();
     for (line, _) in broken {
-        text += &format!("{line}\n\"after {}\" : 1\n", text.lines().count() + 1);
+        let number = text.lines().count() + 1;
+        let _ = writeln!(text, "{line}\n\"after {number}\" : 1");
     }
     cluster.file("f", &text);
     let said = load(&cluster, &["f"], 1);

@@ -1,6 +1,11 @@
 //! Loads that were interrupted: by a signal, by the broker's end, by a cluster without quorum.
 
-use std::{fmt::Write, fs, path::PathBuf};
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rustix::process::Signal;
 
@@ -22,7 +27,7 @@ fn file(cluster: &Cluster) -> (PathBuf, PathBuf) {
 }
 
 /// A load on its way that has kept its progress once.
-fn load_half(cluster: &Cluster, progress: &PathBuf) -> Running {
+fn load_half(cluster: &Cluster, progress: &Path) -> Running {
     let load = cluster.kvctl(&["load", "records"]).start();
     wait_until("progress", || progress.exists().then_some(()));
     load
@@ -34,7 +39,7 @@ fn a_load_that_was_killed_goes_on_where_it_was() {
     let (_, progress) = file(&cluster);
     let load = load_half(&cluster, &progress);
     load.signal(Signal::KILL);
-    assert_eq!(load.end(std::time::Duration::from_secs(10)).code, None);
+    assert_eq!(load.end(Duration::from_secs(10)).code, None);
     let kept = fs::read(&progress).expect("kept");
     // Asked to begin again, or with other rules, nothing is skipped; each of these ends at once.
     let bad_port = ["load", "records", "--restart", "--broker", "127.0.0.1:1"];
@@ -84,7 +89,7 @@ fn a_load_waits_for_a_broker_that_comes_back() {
     let load = load_half(&cluster, &progress);
     cluster.kvctl(&["down"]).ok();
     cluster.kvctl(&["up", "--detach"]).ok();
-    let said = load.end(std::time::Duration::from_secs(60));
+    let said = load.end(Duration::from_mins(1));
     said.remarks("1 rejected, 0 failed");
     assert_eq!(cluster.scan().len(), RECORDS + 1);
 }

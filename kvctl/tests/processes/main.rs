@@ -5,6 +5,7 @@
 mod call;
 mod cluster;
 mod ports;
+mod servers;
 
 mod bench;
 mod by_hand;

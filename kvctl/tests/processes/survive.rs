@@ -27,7 +27,7 @@ fn nothing_acknowledged_is_lost_and_servers_catch_up_by_themselves() {
     });
     cluster.kvctl(&["kill", "2"]).ok();
     assert!(!load.has_ended(), "killed in the middle");
-    let said = load.end(Duration::from_secs(60));
+    let said = load.end(Duration::from_mins(1));
     assert_eq!(said.code, Some(0), "{}", said.err);
     // An unknown outcome is tried again, and may then find itself.
     said.remarks("0 rejected, 0 failed");

@@ -135,11 +135,7 @@ fn paths_and_scans() {
         ("QUORUM QUERY a b..0", r#"quorum query a b ["", "0"]"#),
         ("QUERY", "! no path: QUERY key.name.name"),
         (r#"QUERY " a.b ""#, r#"query  a ["b "]"#),
-        (
-            r#"QUERY "a
-\.b."c"""#,
-            "query a\n.b [\"\\\"c\\\"\"]",
-        ),
+        (r#"QUERY "a\n\\.b.\"c\"""#, "query a\\n.b [\"\\\"c\\\"\"]"),
         (
             r#"QUERY "a".b"#,
             "! column 7: a path in quotes is one string with JSON escapes (trailing characters at \
