@@ -138,6 +138,14 @@ async fn strangers_are_refused_and_told_why() {
     one.serves().await;
 }
 
+fn scope(slot: kvcore::slot::Slot, epoch: u64, began_at: kvcore::version::UnixMillis) -> Scope {
+    Scope {
+        slot,
+        epoch: Epoch(epoch),
+        began_at,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_another_time_or_place_are_refused() {
     let one = One::start(StorageMode::Memory).await;
@@ -163,11 +171,7 @@ async fn requests_of_another_time_or_place_are_refused() {
     };
     let (key, foreign) = (keys(true).unwrap(), keys(false).unwrap());
     let get = |key: &kvcore::key::Key, epoch, began_at| Request::Get {
-        scope: Scope {
-            slot: key.slot(),
-            epoch: Epoch(epoch),
-            began_at,
-        },
+        scope: scope(key.slot(), epoch, began_at),
         key: key.clone(),
     };
     let refusal = async |request| match client.call(request).await {
@@ -183,12 +187,9 @@ async fn requests_of_another_time_or_place_are_refused() {
     let long_ago = kvcore::version::UnixMillis(now().0 - REQUEST_AGE_MS_MAX - 60_000);
     let old = refusal(get(&key, 2, long_ago)).await;
     assert!(matches!(old, Refusal::TooOld { .. }), "{old:?}");
+    let other = mine.iter().find(|&slot| slot != key.slot()).unwrap();
     let wrong_slot = Request::Get {
-        scope: Scope {
-            slot: mine.iter().find(|&slot| slot != key.slot()).unwrap(),
-            epoch: Epoch(2),
-            began_at: now(),
-        },
+        scope: scope(other, 2, now()),
         key: key.clone(),
     };
     assert!(matches!(refusal(wrong_slot).await, Refusal::Invalid(_)));
@@ -200,11 +201,7 @@ async fn requests_of_another_time_or_place_are_refused() {
         (Intent::Repair, true),
     ] {
         let request = Request::Put {
-            scope: Scope {
-                slot: key.slot(),
-                epoch: Epoch(2),
-                began_at: now(),
-            },
+            scope: scope(key.slot(), 2, now()),
             key: key.clone(),
             record: Record::tombstone(ahead),
             intent,
