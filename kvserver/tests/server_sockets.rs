@@ -138,7 +138,7 @@ async fn strangers_are_refused_and_told_why() {
     one.serves().await;
 }
 
-fn scope(slot: kvcore::slot::Slot, epoch: u64, began_at: kvcore::version::UnixMillis) -> Scope {
+fn scope_at(slot: kvcore::slot::Slot, epoch: u64, began_at: kvcore::version::UnixMillis) -> Scope {
     Scope {
         slot,
         epoch: Epoch(epoch),
@@ -171,7 +171,7 @@ async fn requests_of_another_time_or_place_are_refused() {
     };
     let (key, foreign) = (keys(true).unwrap(), keys(false).unwrap());
     let get = |key: &kvcore::key::Key, epoch, began_at| Request::Get {
-        scope: scope(key.slot(), epoch, began_at),
+        scope: scope_at(key.slot(), epoch, began_at),
         key: key.clone(),
     };
     let refusal = async |request| match client.call(request).await {
@@ -189,7 +189,7 @@ async fn requests_of_another_time_or_place_are_refused() {
     assert!(matches!(old, Refusal::TooOld { .. }), "{old:?}");
     let other = mine.iter().find(|&slot| slot != key.slot()).unwrap();
     let wrong_slot = Request::Get {
-        scope: scope(other, 2, now()),
+        scope: scope_at(other, 2, now()),
         key: key.clone(),
     };
     assert!(matches!(refusal(wrong_slot).await, Refusal::Invalid(_)));
@@ -201,7 +201,7 @@ async fn requests_of_another_time_or_place_are_refused() {
         (Intent::Repair, true),
     ] {
         let request = Request::Put {
-            scope: scope(key.slot(), 2, now()),
+            scope: scope_at(key.slot(), 2, now()),
             key: key.clone(),
             record: Record::tombstone(ahead),
             intent,
