@@ -132,13 +132,11 @@ fn records_that_failed_among_others_that_did_not_are_found_by_the_next_load() {
     let can_be_stored = |key: &&String| cluster.kvctl(&["put", key, "0"]).run().code == Some(0);
     let first = keys.iter().find(can_be_stored).expect("two thirds can");
     let rest = keys.iter().filter(|key| *key != first);
-    let lines = std::iter::once(first).chain(rest);
-    cluster.file(
-        "some",
-        lines
-            .map(|key| format!("\"{key}\" : 1\n"))
-            .collect::<String>(),
-    );
+    let mut text = String::new();
+    for key in std::iter::once(first).chain(rest) {
+        let _ = writeln!(text, "\"{key}\" : 1");
+    }
+    cluster.file("some", text);
     let load = ["load", "some", "--retry-for", "0"];
     cluster
         .kvctl(&load)
