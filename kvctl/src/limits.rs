@@ -15,6 +15,9 @@ pub const START_MAX: Duration = Duration::from_mins(2);
 /// How long a process may take to end after SIGTERM; it promises ten seconds.
 pub const STOP_MAX: Duration = Duration::from_secs(12);
 
+/// How long brokers may take to connect to a server that was started again: two of their pauses.
+pub const RECONNECT_MAX: Duration = Duration::from_secs(3);
+
 /// How often a condition is looked at again.
 pub const POLL: Duration = Duration::from_millis(25);
 

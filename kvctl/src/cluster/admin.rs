@@ -1,6 +1,6 @@
 //! Asking processes over HTTP how they are.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use kvcore::{placement::Placement, status::MemberStatus};
@@ -89,4 +89,19 @@ pub fn wait(address: &str, stage: Stage, process: Option<ProcessId>) -> Result<(
 /// Whether the process is ready now.
 pub fn is_ready(address: &str) -> Result<bool> {
     Ok(get(address, "/readyz")?.status == 200)
+}
+
+/// Waits until a broker that misses a quorum no longer counts `peer` among those that are down, at
+/// most `limit`; a broker with quorums everywhere is not waited for, nor one that does not answer.
+pub fn wait_reached(broker: &str, peer: &str, limit: Duration) {
+    let since = Instant::now();
+    while since.elapsed() < limit {
+        let misses_it = get(broker, "/readyz").is_ok_and(|answer| {
+            answer.status != 200 && answer.body.split(['"', ',', ' ']).any(|word| word == peer)
+        });
+        if !misses_it {
+            return;
+        }
+        std::thread::sleep(POLL);
+    }
 }

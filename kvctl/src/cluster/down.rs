@@ -12,7 +12,7 @@ use super::{
     process::{ProcessId, stop_all},
     state::{self, ClusterState},
 };
-use crate::limits::STOP_MAX;
+use crate::limits::{RECONNECT_MAX, STOP_MAX};
 
 /// Stops everything that runs; nothing is wrong when nothing does.
 pub fn down(layout: &Layout, say: &dyn Fn(&str)) -> Result<()> {
@@ -57,7 +57,7 @@ pub fn kill(layout: &Layout, number: u16) -> Result<ProcessId> {
     Ok(process)
 }
 
-/// Starts server `number` again and waits until it has caught up.
+/// Starts server `number` again and waits until it has caught up and brokers that need it have it.
 pub fn start(layout: &Layout, number: u16) -> Result<ProcessId> {
     let process = state::change(layout, |state| {
         let server = state.server(number)?.clone();
@@ -88,5 +88,10 @@ pub fn start(layout: &Layout, number: u16) -> Result<ProcessId> {
             layout.log(&name).display()
         )
     })?;
+    // Brokers try to connect again after a pause; a command given now should not fail for that.
+    let peer = &state.server(number)?.peer;
+    for broker in &state.brokers {
+        admin::wait_reached(&broker.http, peer, RECONNECT_MAX);
+    }
     Ok(process)
 }

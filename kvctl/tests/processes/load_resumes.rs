@@ -16,12 +16,13 @@ use crate::{
 
 const RECORDS: usize = 40_000;
 
-/// A file that takes a while, with a broken line near its begin, and its progress file.
+/// A file that takes a while, with broken lines near its begin and at its end, and its progress.
 fn file(cluster: &Cluster) -> (PathBuf, PathBuf) {
     let mut text = String::from("\"key-first\" : 0\nbroken\n");
     for number in 0..RECORDS {
         let _ = writeln!(text, "\"key{number}\" : {{ \"number\" : {number} }}");
     }
+    text += "broken too\n";
     let progress = cluster.home().join("records.progress.json");
     (cluster.file("records", text), progress)
 }
@@ -52,13 +53,13 @@ fn a_load_that_was_killed_goes_on_where_it_was() {
         .remarks("records.rejects");
     assert_eq!(
         fs::read_to_string(cluster.home().join("records.rejects")).expect("kept"),
-        "broken\n"
+        "broken\nbroken too\n"
     );
     assert!(!progress.exists());
     assert_eq!(cluster.scan().len(), RECORDS + 1);
     // It came to its end, so the next one begins again and finds everything there.
     let said = cluster.kvctl(&["load", "records"]).code(1);
-    said.remarks(&format!("0 stored, {} existed, 1 rejected", RECORDS + 1));
+    said.remarks(&format!("0 stored, {} existed, 2 rejected", RECORDS + 1));
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn a_load_waits_for_a_broker_that_comes_back() {
     cluster.kvctl(&["down"]).ok();
     cluster.kvctl(&["up", "--detach"]).ok();
     let said = load.end(Duration::from_mins(1));
-    said.remarks("1 rejected, 0 failed");
+    said.remarks("2 rejected, 0 failed");
     assert_eq!(cluster.scan().len(), RECORDS + 1);
 }
 
@@ -120,4 +121,33 @@ fn a_load_that_the_cluster_does_not_take_stops_and_can_be_gone_on_with() {
     cluster.kvctl(&["start", "1"]).ok();
     cluster.kvctl(&load).ok().remarks("2 stored");
     assert_eq!(cluster.scan().len(), 2);
+}
+
+#[test]
+fn records_that_failed_among_others_that_did_not_are_found_by_the_next_load() {
+    // One copy: with a server dead its share of the keys fails, and the others are stored.
+    let cluster = Cluster::up(&["--servers", "3", "--copies", "1"]);
+    cluster.kvctl(&["kill", "2"]).ok();
+    let keys: Vec<_> = (0..60).map(|number| format!("k{number}")).collect();
+    let can_be_stored = |key: &&String| cluster.kvctl(&["put", key, "0"]).run().code == Some(0);
+    let first = keys.iter().find(can_be_stored).expect("two thirds can");
+    let rest = keys.iter().filter(|key| *key != first);
+    let mut text = String::new();
+    for key in std::iter::once(first).chain(rest) {
+        let _ = writeln!(text, "\"{key}\" : 1");
+    }
+    cluster.file("some", text);
+    let load = ["load", "some", "--retry-for", "0"];
+    cluster
+        .kvctl(&load)
+        .code(1)
+        .remarks("needs 1 of its 1 members")
+        .remarks("the same command goes on there");
+    cluster.kvctl(&["start", "2"]).ok();
+    cluster
+        .kvctl(&load)
+        .ok()
+        .remarks("going on at line ")
+        .remarks("0 failed");
+    assert_eq!(cluster.scan().len(), keys.len());
 }
