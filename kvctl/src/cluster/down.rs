@@ -26,7 +26,9 @@ pub fn down(layout: &Layout, say: &dyn Fn(&str)) -> Result<()> {
         say("nothing was running");
         return Ok(());
     }
-    let killed = stop_all(&running)?;
+    // Brokers finish what they have in flight while the servers are still there.
+    let brokers = state.brokers.iter().filter_map(|broker| broker.process);
+    let killed = stop_all(&brokers.collect::<Vec<_>>())? + stop_all(&running)?;
     let forced = match killed {
         0 => String::new(),
         killed => format!(", {killed} of them killed after {} s", STOP_MAX.as_secs()),
