@@ -267,13 +267,15 @@ async fn a_frozen_peer_is_noticed_and_its_calls_are_lost() {
     let client = client(address).await;
     let began = Instant::now();
     let _open = frozen.await.unwrap();
-    let outcome = client.call(get("a")).await;
+    let limit = SILENCE_MAX + HEARTBEAT_INTERVAL + SLACK;
+    let outcome = tokio::time::timeout(limit, client.call(get("a"))).await;
+    let outcome = outcome.expect("it is noticed");
     assert!(matches!(outcome, Err(CallError::Lost(_))), "{outcome:?}");
-    let took = began.elapsed();
-    assert!(took < SILENCE_MAX + HEARTBEAT_INTERVAL + SLACK, "{took:?}");
+    assert!(
+        began.elapsed() + SLACK > SILENCE_MAX,
+        "it was given its time"
+    );
     until("trouble", || client.trouble().is_some()).await;
-    // An idle connection is noticed too: nobody calls, the heartbeat does.
-    assert!(took + SLACK > SILENCE_MAX);
 }
 
 #[tokio::test(flavor = "multi_thread")]

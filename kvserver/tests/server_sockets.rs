@@ -415,7 +415,7 @@ async fn beyond_the_memory_limit_deletes_and_reads_go_on() {
     let refusal = loop {
         let request = put_request(&key(number), small(1, payload(1, 5_000)));
         match client.call(request).await.unwrap() {
-            Reply::Stored { .. } => number += 1,
+            Reply::Stored { .. } if number < 1_000 => number += 1,
             Reply::Refused(refusal) => break refusal,
             other => panic!("{other:?}"),
         }

@@ -160,19 +160,26 @@ fn litter(opened: &mut Opened<MemoryDisk>) {
 /// were to be moved or a segment to be removed.
 #[test]
 fn compaction_goes_on_after_the_disk_was_full() {
-    for room in (0..2_000).step_by(25) {
+    let compacted = |room: Option<u64>| {
         let disk = Arc::new(MemoryDisk::new());
         let mut opened = open(&disk, &options(StorageMode::Memory));
         litter(&mut opened);
-        let full = opened.writer.log_stats().bytes;
-        disk.set_room(Some(room));
+        disk.set_room(room);
         for _ in 0..50 {
             opened.writer.tidy(NOW);
         }
         disk.set_room(None);
         records::compact(&mut opened.writer);
-        let now = opened.writer.log_stats().bytes;
-        assert!(now < full / 3, "{now} of {full} with {room} bytes of room");
+        opened.writer.log_stats()
+    };
+    let usual = compacted(None);
+    for room in (0..2_000).step_by(25) {
+        let now = compacted(Some(room));
+        assert!(
+            now.segments <= usual.segments,
+            "{room} bytes of room: {now:?}"
+        );
+        assert_eq!(now.live_bytes, usual.live_bytes);
     }
 }
 
