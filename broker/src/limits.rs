@@ -11,6 +11,10 @@ pub const HEDGE_MS: u64 = 40;
 /// Operations a broker works on at once; others wait for their turn within their deadline.
 pub const OPERATIONS_MAX: usize = 4_096;
 
+/// Large values (those in chunks) that a broker fetches at once, over all connections: with the
+/// largest value each this is half a gibibyte; other reads of large values wait for their turn.
+pub const LARGE_FETCHES_MAX: usize = 8;
+
 /// How long requests of a finished write may go on, in milliseconds: to the members beyond the
 /// quorum.
 pub const AFTERMATH_MS: u64 = 5_000;

@@ -28,7 +28,9 @@ use tokio::sync::Semaphore;
 use self::view::{LearnError, Members};
 pub use self::{add::Added, scan::ResolvedPage, view::View};
 use crate::{
-    limits::{HEDGE_MS, OPERATION_MS_DEFAULT, OPERATIONS_MAX, PLACEMENT_POLL_MS},
+    limits::{
+        HEDGE_MS, LARGE_FETCHES_MAX, OPERATION_MS_DEFAULT, OPERATIONS_MAX, PLACEMENT_POLL_MS,
+    },
     machine::{
         Failure, Outcome,
         outcome::Absent,
@@ -75,6 +77,7 @@ struct Inner {
     permits: Arc<Semaphore>,
     /// Ended writes that still bring members beyond the quorum what they lack.
     aftermaths: Arc<Semaphore>,
+    large_fetches: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -114,6 +117,7 @@ impl Broker {
             clock,
             permits: Arc::new(Semaphore::new(OPERATIONS_MAX)),
             aftermaths: Arc::new(Semaphore::new(OPERATIONS_MAX)),
+            large_fetches: Arc::new(Semaphore::new(LARGE_FETCHES_MAX)),
             metrics: Metrics::new(),
         }));
         broker.spawn_placement_poll();

@@ -74,7 +74,10 @@ impl WriterThread {
             shared: Arc::clone(&shared),
         };
         let thread = std::thread::Builder::new().name("writer".to_owned());
-        *shared.thread.lock() = Some(thread.spawn(move || work.run())?);
+        *shared.thread.lock() = Some(thread.spawn(move || {
+            let _said_if_it_panics = FailedOnPanic(Arc::clone(&work.shared));
+            work.run()
+        })?);
         Ok(Self { jobs, shared })
     }
 
@@ -129,6 +132,17 @@ impl WriterThread {
             }
         });
         stopped.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+}
+
+/// A writer that panics takes no more writes, which status has to say.
+struct FailedOnPanic(Arc<Shared>);
+
+impl Drop for FailedOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.failed.store(true, Ordering::Relaxed);
+        }
     }
 }
 

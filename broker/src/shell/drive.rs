@@ -6,9 +6,13 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnord
 use kvcore::{
     replica::CallError,
     version::{UnixMillis, Version, VersionClock},
+    wire::Request,
 };
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout_at},
+};
 
 use super::{Broker, View};
 use crate::{
@@ -91,6 +95,9 @@ struct Run<M> {
     tags: Tags,
     answers: Answers,
     effects: Vec<Effect>,
+    /// Held from the first chunk on that is asked for.
+    fetch_turn: Option<OwnedSemaphorePermit>,
+    fetches: bool,
 }
 
 impl Broker {
@@ -117,6 +124,8 @@ impl Broker {
             tags: Tags::default(),
             answers: FuturesUnordered::new(),
             effects: Vec::new(),
+            fetch_turn: None,
+            fetches: false,
         };
         let outcome = run.finish().await;
         self.0
@@ -159,11 +168,25 @@ impl<M: Machine> Run<M> {
                 next = Some(Event::PlacementChanged);
                 continue;
             }
+            self.wait_for_fetch_turn().await;
             let wake_at = self.began + Duration::from_millis(self.machine.wake_at());
             next = Some(tokio::select! {
                 Some(event) = self.answers.next() => event,
                 () = tokio::time::sleep_until(wake_at) => Event::Wake,
             });
+        }
+    }
+
+    /// Nothing is sent before it is polled, so a read whose chunks were just asked for can wait
+    /// here until fewer others hold large values; its deadline ends the wait.
+    async fn wait_for_fetch_turn(&mut self) {
+        if !self.fetches || self.fetch_turn.is_some() {
+            return;
+        }
+        let deadline = self.began + self.broker.0.options.operation;
+        let turns = Arc::clone(&self.broker.0.large_fetches);
+        if let Ok(Ok(turn)) = timeout_at(deadline, turns.acquire_owned()).await {
+            self.fetch_turn = Some(turn);
         }
     }
 
@@ -209,6 +232,7 @@ impl<M: Machine> Run<M> {
                     learned = true;
                 }
                 Effect::Send { to, tag, request } => {
+                    self.fetches |= matches!(request, Request::GetChunk { .. });
                     let index = self.view.placement().index_of(to);
                     let index = index.expect("machines send to members of their placement");
                     let replica = Arc::clone(&self.view.replicas()[index.get()]);

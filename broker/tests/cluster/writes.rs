@@ -1,6 +1,6 @@
 //! Writes: quorums, versions, and what is known when something fails.
 
-use std::{collections::HashSet, sync::atomic::Ordering};
+use std::{collections::HashSet, sync::atomic::Ordering, time::Duration};
 
 use broker::{
     machine::{Failure, Outcome},
@@ -204,4 +204,54 @@ async fn a_large_value_goes_in_chunks_both_ways() {
         .map(|m| m.chunks_served.load(Ordering::Relaxed))
         .sum();
     assert_eq!(served, 12);
+}
+
+/// Three mebibytes of raw bytes.
+fn large() -> Value {
+    let bytes: Vec<u8> = (0..3 * 1024 * 1024_u32).map(|n| (n % 241) as u8).collect();
+    let content = Content::Raw {
+        flags: 0,
+        bytes: bytes.into(),
+    };
+    Value {
+        content,
+        expires_at: None,
+    }
+}
+
+#[tokio::test]
+async fn a_member_beyond_the_quorum_gets_the_rest_of_a_large_value() {
+    let cluster = cluster(3, 3).await;
+    // Slow enough to have most chunks still to come when the other two are done.
+    cluster.members[2].set_delay(50);
+    let Outcome::Done(version) = cluster.broker.put(key("a"), &large()).await else {
+        panic!("a quorum is up");
+    };
+    let stored = async {
+        while cluster.members[2].stored(&key("a")).is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(5), stored).await;
+    assert!(waited.is_ok(), "the slow member was left without the value");
+    let stored = cluster.members[2].stored(&key("a")).expect("just seen");
+    assert_eq!(stored.version, version);
+}
+
+#[tokio::test]
+async fn more_reads_of_large_values_than_turns_all_end() {
+    let cluster = cluster(3, 3).await;
+    assert!(matches!(
+        cluster.broker.put(key("a"), &large()).await,
+        Outcome::Done(_)
+    ));
+    let demand = broker::machine::read::Demand::Quorum;
+    let reads = (0..3 * broker::limits::LARGE_FETCHES_MAX).map(|_| {
+        let broker = cluster.broker.clone();
+        tokio::spawn(async move { broker.get(key("a"), demand).await })
+    });
+    for read in reads.collect::<Vec<_>>() {
+        let outcome = read.await.expect("no panic");
+        assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    }
 }
