@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 use kvcore::{
     key::Key,
-    placement::{MemberId, Placement},
+    placement::Placement,
     replica::Replica,
     time::Clock,
     value::Value,
@@ -101,7 +101,7 @@ impl Broker {
         options: BrokerOptions,
     ) -> Self {
         let members = Members::new(dial);
-        let view = Arc::new(members.view(placement, None));
+        let view = Arc::new(members.view(placement));
         members.settle(&view).await;
         // Two lanes, two writer ids, both new with every start.
         let fresh = WriterId::from_random(rand::random());
@@ -237,13 +237,6 @@ impl Broker {
             Outcome::NotDone(failure) => Outcome::NotDone(failure),
             Outcome::Unknown(failure) => Outcome::Unknown(failure),
         }
-    }
-
-    /// Asks one member directly, for inspection.
-    pub async fn ask(&self, member: MemberId, request: Request) -> Option<Reply> {
-        let view = self.view();
-        let index = view.placement().index_of(member)?;
-        view.replicas()[index.get()].call(request).await.ok()
     }
 
     async fn write(

@@ -1,6 +1,6 @@
 //! A client of the line protocol: pipelined, replies in the order of commands.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use anyhow::{Context, Result, bail};
 use kvcore::{key::Key, notation, value::Content};
@@ -122,14 +122,6 @@ impl Client {
         let lost = "the broker closed the connection: what was asked may or may not be done";
         self.commands.send(command).await.ok().context(lost)?;
         reply.await.context(lost)
-    }
-
-    /// The same with a limit on the time.
-    pub async fn ask_within(&self, line: Vec<u8>, limit: Duration) -> Result<Response> {
-        match timeout(limit, self.ask(line)).await {
-            Ok(response) => response,
-            Err(_) => bail!("no reply from the broker within {} s", limit.as_secs()),
-        }
     }
 }
 

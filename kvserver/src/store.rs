@@ -24,7 +24,6 @@ pub mod writer;
 use std::sync::Arc;
 
 use kvcore::{
-    limits::SLOTS,
     slot::{Slot, SlotSet},
     status::{StorageMode, SyncMode},
     wire::{SlotDigest, Standing},
@@ -141,15 +140,5 @@ impl<D: Disk> Store<D> {
     /// The digests of a slot's buckets.
     pub fn buckets(&self, slot: Slot) -> Box<[u64; kvcore::wire::BUCKETS]> {
         self.shelves.read(slot).digests.buckets()
-    }
-
-    /// Keys with a value and keys with a tombstone in each slot, for inspection.
-    pub fn slot_sizes(&self) -> [u32; SLOTS] {
-        let mut sizes = [0; SLOTS];
-        for slot in Slot::all() {
-            let keys = self.shelves.read(slot).trie.len();
-            sizes[slot.index()] = u32::try_from(keys).unwrap_or(u32::MAX);
-        }
-        sizes
     }
 }

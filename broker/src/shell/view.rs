@@ -53,7 +53,7 @@ impl Members {
     }
 
     /// The view of a placement; replicas of members no longer named are dropped.
-    pub(super) fn view(&self, placement: Placement, _previous: Option<&View>) -> View {
+    pub(super) fn view(&self, placement: Placement) -> View {
         let mut known = self.known.lock();
         let mut kept = HashMap::new();
         let replicas = placement.members().iter().map(|member| {
@@ -86,7 +86,7 @@ impl Members {
             return Err(LearnError::Digest(offered.epoch()));
         }
         let age = |placement: &Placement| (placement.epoch(), placement.parts().address_revision);
-        Ok((age(&offered) > age(have)).then(|| self.view(offered, Some(current))))
+        Ok((age(&offered) > age(have)).then(|| self.view(offered)))
     }
 
     /// Waits until every member was tried once.

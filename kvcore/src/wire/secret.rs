@@ -56,14 +56,6 @@ impl Secret {
     pub fn matches(&self, candidate: &[u8]) -> bool {
         self.0.as_slice().ct_eq(candidate).into()
     }
-
-    /// The secret as header text, `None` where it is not printable ASCII.
-    pub fn as_header(&self) -> Option<&str> {
-        let text = std::str::from_utf8(&self.0).ok()?;
-        text.bytes()
-            .all(|byte| byte.is_ascii_graphic())
-            .then_some(text)
-    }
 }
 
 impl fmt::Debug for Secret {
