@@ -10,6 +10,7 @@ use bytes::Bytes;
 use kvcore::{
     key::Key,
     placement::MemberIndex,
+    planted::{self, Bug},
     record::{Body, Payload, ValueMeta},
     version::Version,
     wire::Intent,
@@ -348,13 +349,21 @@ impl Read {
             value,
             partial: found.partial,
         };
-        if is_known(cx, &self.key, &found.holders) {
+        let is_known = is_known(cx, &self.key, &found.holders);
+        if is_known || planted::is(Bug::ReadUnconfirmed) {
             return Progress::Ended(Outcome::Done(answer));
         }
+        let version = if planted::is(Bug::RepairWithNewVersion) {
+            cx.clock
+                .above(found.version, cx.now.wall)
+                .unwrap_or(found.version)
+        } else {
+            found.version
+        };
         let (store, progress) = Store::start(
             cx,
             self.key.clone(),
-            found.version,
+            version,
             content,
             Intent::Repair,
             &found.holders,
