@@ -8,12 +8,21 @@ pub const OPERATION_MS_DEFAULT: u64 = 5_000;
 /// by far, below what a person notices.
 pub const HEDGE_MS: u64 = 40;
 
+/// How long a page of a scan waits for a member before it asks another, in milliseconds. A member
+/// looks through all its slots for a page, which takes longer than a read of one key.
+pub const SCAN_HEDGE_MS: u64 = 200;
+
+/// Keys of a scan's page that are read by themselves at once; each may have a chunk of 256 KiB.
+pub const SCAN_READS_MAX: usize = 16;
+
 /// Operations a broker works on at once; others wait for their turn within their deadline.
 pub const OPERATIONS_MAX: usize = 4_096;
 
-/// Large values (those in chunks) that a broker fetches at once, over all connections: with the
-/// largest value each this is half a gibibyte; other reads of large values wait for their turn.
-pub const LARGE_FETCHES_MAX: usize = 8;
+/// Bytes of large values (those in chunks) that a broker holds at once, over all connections:
+/// eight of the largest. A value counts with its length from before its chunks are fetched until
+/// its reply has a share of [`LINE_BUDGET_BYTES`] or is dropped; while it is turned into text it
+/// takes a few times its length.
+pub const LARGE_VALUES_BYTES: usize = 8 * kvcore::limits::VALUE_BYTES_MAX;
 
 /// How long requests of a finished write may go on, in milliseconds: to the members beyond the
 /// quorum.
@@ -62,5 +71,6 @@ pub const SCAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// the proposal may take, in milliseconds.
 pub const PROPOSE_MS: u64 = 5_000;
 
+const _: () = assert!(SCAN_HEDGE_MS < OPERATION_MS_DEFAULT);
 const _: () = assert!(HEDGE_MS < OPERATION_MS_DEFAULT);
 const _: () = assert!(OPERATION_MS_DEFAULT <= kvcore::limits::OPERATION_MS_MAX);
