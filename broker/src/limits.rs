@@ -55,6 +55,19 @@ pub const LINE_MEDIUM_BYTES: usize = 4 * 1024 * 1024;
 /// How long a client may take for the rest of a line it began, in seconds.
 pub const LINE_STALL_SECONDS: u64 = 30;
 
+/// Bytes a second with which a line comes, or a reply is read, while it holds a share of
+/// [`LINE_BUDGET_BYTES`]. A tenth of an ordinary network's: the largest line takes two minutes
+/// at most, then others have its share.
+pub const LINE_PACE_BYTES_A_SECOND: u32 = 1024 * 1024;
+
+/// How far behind that pace a client may fall, in seconds: a pause in its work or a network that
+/// has to find its way again, but less than [`LINE_STALL_SECONDS`], since others wait.
+pub const LINE_GRACE_SECONDS: u64 = 10;
+
+/// How long a large line or reply waits for a share, in seconds: several ordinary ones are
+/// through by then. Below what clients wait for a reply.
+pub const LINE_ROOM_WAIT_SECONDS: u64 = 30;
+
 /// Keys of one `SCAN` unless the command says otherwise.
 pub const SCAN_LIMIT_DEFAULT: u16 = 100;
 
@@ -71,6 +84,7 @@ pub const SCAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// the proposal may take, in milliseconds.
 pub const PROPOSE_MS: u64 = 5_000;
 
+const _: () = assert!(LINE_GRACE_SECONDS < LINE_STALL_SECONDS);
 const _: () = assert!(SCAN_HEDGE_MS < OPERATION_MS_DEFAULT);
 const _: () = assert!(HEDGE_MS < OPERATION_MS_DEFAULT);
 const _: () = assert!(OPERATION_MS_DEFAULT <= kvcore::limits::OPERATION_MS_MAX);

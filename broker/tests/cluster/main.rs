@@ -11,5 +11,6 @@ mod program;
 mod reads;
 mod room;
 mod scans;
+mod slow_clients;
 mod support;
 mod writes;
