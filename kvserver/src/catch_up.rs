@@ -1,10 +1,11 @@
 //! Catching up: members of a slot compare digests and fetch what they lack from each other.
 //!
 //! Each member pulls; since all do, differences vanish on both sides. `pass` decides what is
-//! asked of one other member, `tracker` what the passes together are worth; both are pure. This
-//! file runs them, one member after the other, for ever.
+//! asked of one other member, `round` whom to ask next, `tracker` what the passes together are
+//! worth; all are pure. This file runs them, one member after the other, for ever.
 
-mod pass;
+pub mod pass;
+pub mod round;
 mod tracker;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -13,8 +14,7 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnord
 use kvcore::{
     placement::{Member, MemberId, Placement},
     replica::Replica,
-    slot::{Slot, SlotSet},
-    wire::{Reply, Request, Standing},
+    wire::{Reply, Request},
 };
 use kvnet::{peer::dial::Dial, shutdown::Shutdown};
 use parking_lot::Mutex;
@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use self::{
     pass::{Broken, Effect, Event, Pass, Passed},
-    tracker::Tracker,
+    round::{CatchUp, Followed, Report},
 };
 use crate::{limits::EXCHANGE_INTERVAL, log::disk::Disk, server::Server};
 
@@ -31,7 +31,7 @@ use crate::{limits::EXCHANGE_INTERVAL, log::disk::Disk, server::Server};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Pause between two rounds while there is something to catch up with.
-const BEHIND_INTERVAL: Duration = Duration::from_millis(100);
+pub const BEHIND_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a member that was just dialled may take to be reached before it counts as away.
 const SETTLE_MAX: Duration = Duration::from_millis(1_500);
@@ -80,8 +80,7 @@ pub async fn run<D: Disk>(server: Server<D>, dial: Arc<dyn Dial>, shutdown: Shut
     let mut rounds = Rounds {
         dial,
         links: HashMap::new(),
-        tracker: Tracker::default(),
-        was_ready: false,
+        catch_up: CatchUp::new(server.member()),
         server: server.clone(),
     };
     let mut epochs = server.epochs();
@@ -106,61 +105,40 @@ struct Rounds<D: Disk> {
     server: Server<D>,
     dial: Arc<dyn Dial>,
     links: HashMap<(MemberId, String), Arc<dyn Replica>>,
-    tracker: Tracker,
-    was_ready: bool,
+    catch_up: CatchUp,
 }
 
 impl<D: Disk> Rounds<D> {
     /// Compares with every other member once; gives the pause until the next time.
     async fn round(&mut self, placement: &Placement) -> Duration {
-        let Some(me) = placement.index_of(self.server.member()) else {
+        let store = self.server.store().clone();
+        if !self.catch_up.begin(placement, &store) {
             self.server
                 .progress()
                 .set(Some("the placement does not name it".to_owned()), 0);
             return EXCHANGE_INTERVAL;
-        };
-        let mine = placement.slots_of(me);
+        }
         self.links.retain(|(id, address), _| {
             placement
                 .members()
                 .iter()
                 .any(|m| m.id == *id && m.address == *address)
         });
-        let mut behind = SlotSet::empty();
-        // Also where there is nobody to compare with.
-        let store = self.server.store().clone();
-        self.tracker.observe(&mine, &|slot| store.damages(slot));
-        for member in placement.members() {
-            if member.id == self.server.member() {
-                continue;
+        while let Some((member, pass)) = self.catch_up.next_pass(&store) {
+            let end = self.pass(placement, &member, pass).await;
+            if let Err(Broken { why, .. }) = &end {
+                tracing::debug!(member = %member.id, address = member.address, why, "no pass");
             }
-            let index = placement.index_of(member.id).expect("it is named");
-            let theirs = placement.slots_of(index);
-            let shared: SlotSet = mine.iter().filter(|&slot| theirs.contains(slot)).collect();
-            if shared.is_empty() {
-                continue;
+            let followed = self.catch_up.ended(end, &store);
+            self.note(&followed);
+            if let Some(newer) = followed.newer {
+                return self.take(newer).await;
             }
-            self.tracker.observe(&mine, &|slot| store.damages(slot));
-            match self.pass(placement, member, shared.clone()).await {
-                Ok(passed) => {
-                    for slot in passed.differed.iter() {
-                        behind.insert(slot);
-                    }
-                    self.tracker
-                        .passed(member.id, &passed, &|slot| store.damages(slot));
-                }
-                Err(Broken { why, newer }) => {
-                    tracing::debug!(member = %member.id, address = member.address, why, "no pass");
-                    self.tracker.failed(member.id, why);
-                    if let Some(newer) = newer {
-                        return self.take(newer).await;
-                    }
-                }
-            }
-            self.promote(placement, &mine);
         }
-        self.promote(placement, &mine);
-        self.report(placement, &mine, &behind)
+        match self.catch_up.finish(&store) {
+            Some(report) => self.report(report),
+            None => BEHIND_INTERVAL,
+        }
     }
 
     /// Takes a placement that another member has; the next round is by that one.
@@ -173,47 +151,29 @@ impl<D: Disk> Rounds<D> {
         BEHIND_INTERVAL
     }
 
-    /// Lets slots vote that have synced with enough other members.
-    fn promote(&mut self, placement: &Placement, mine: &SlotSet) {
-        let me = self.server.member();
-        let store = self.server.store();
-        let mut promoted = 0;
-        for slot in mine.iter() {
-            let standing = store.standing(slot);
-            if standing != Standing::Voter
-                && let Some(damages) = self.tracker.may_vote(placement, me, slot, standing)
-                && store.let_vote(slot, damages)
-            {
-                promoted += 1;
-            }
-        }
-        if promoted > 0 {
+    fn note(&self, followed: &Followed) {
+        if followed.promoted > 0 {
             tracing::info!(
-                slots = promoted,
+                slots = followed.promoted,
                 "synced from the other members; these slots vote again"
             );
-            if Slot::all()
-                .all(|slot| store.standing(slot) == Standing::Voter || !mine.contains(slot))
-            {
-                let writer = self.server.writer().clone();
-                tokio::spawn(async move { writer.repaired().await });
-            }
+        }
+        if followed.all_vote {
+            let writer = self.server.writer().clone();
+            tokio::spawn(async move { writer.repaired().await });
         }
     }
 
-    fn report(&mut self, placement: &Placement, mine: &SlotSet, behind: &SlotSet) -> Duration {
-        let store = self.server.store();
-        let me = self.server.member();
-        let waiting_for = self
-            .tracker
-            .waiting_for(placement, me, mine, &|s| store.standing(s));
-        let is_ready = waiting_for.is_none();
-        if is_ready && !self.was_ready {
-            tracing::info!(slots = mine.len(), keys = store.keys(), "caught up");
+    fn report(&self, report: Report) -> Duration {
+        self.note(&report.followed);
+        let is_ready = report.waiting_for.is_none();
+        if report.first_time {
+            let keys = self.server.store().keys();
+            tracing::info!(keys, "caught up");
         }
-        self.was_ready |= is_ready;
-        let slots_behind = u32::try_from(behind.len()).expect("at most 1024");
-        self.server.progress().set(waiting_for, slots_behind);
+        self.server
+            .progress()
+            .set(report.waiting_for, report.slots_behind);
         if is_ready {
             EXCHANGE_INTERVAL.mul_f64(rand::rng().random_range(0.75..1.25))
         } else {
@@ -225,7 +185,7 @@ impl<D: Disk> Rounds<D> {
         &mut self,
         placement: &Placement,
         member: &Member,
-        slots: SlotSet,
+        pass: Pass,
     ) -> Result<Passed, Broken> {
         let name = (member.id, member.address.clone());
         let is_new = !self.links.contains_key(&name);
@@ -244,7 +204,7 @@ impl<D: Disk> Rounds<D> {
         if let Some(trouble) = link.trouble() {
             return Err(not_reached(trouble));
         }
-        run_pass(&self.server, &link, Pass::new(placement.epoch(), slots)).await
+        run_pass(&self.server, &link, pass).await
     }
 }
 

@@ -3,13 +3,14 @@
 
 mod adopt;
 mod requests;
+pub mod work;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use kvcore::{
     placement::{Epoch, MemberId, Placement},
     replica::{CallError, PendingReply, Replica},
-    status::{MemberStatus, StorageMode},
+    status::MemberStatus,
     time::Clock,
     wire::{Refusal, Reply, Request, Standing, handshake::Reached},
 };
@@ -239,12 +240,5 @@ pub(crate) enum Failed {
 impl From<Refusal> for Failed {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
-    }
-}
-
-impl<D: Disk> Server<D> {
-    /// Whether looking a value up may wait for the disk.
-    fn reads_block(&self) -> bool {
-        self.0.store.mode() == StorageMode::Disk
     }
 }

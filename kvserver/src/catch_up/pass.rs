@@ -39,9 +39,12 @@ const OPEN_SLOTS_MAX: usize = 4;
 const WANTED_MAX: usize = 4_096;
 
 /// What the pass asks of this member's own data.
-pub(super) trait Local {
+pub trait Local {
+    /// The digest of a slot.
     fn digest(&self, slot: Slot) -> u64;
+    /// The digests of a slot's buckets.
     fn buckets(&self, slot: Slot) -> Box<[u64; BUCKETS]>;
+    /// The version of a key's record, whatever the slot's standing.
     fn version(&self, key: &Key) -> Option<Version>;
 }
 
@@ -59,36 +62,56 @@ impl<D: crate::log::disk::Disk> Local for crate::store::Store<D> {
 
 /// Ties an answer to what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Tag(u64);
+pub struct Tag(u64);
 
 /// Something to do.
 #[derive(Debug, PartialEq)]
-pub(super) enum Effect {
+pub enum Effect {
     /// Ask the other member.
-    Ask { tag: Tag, request: Request },
+    Ask {
+        /// Comes back with the answer.
+        tag: Tag,
+        /// What.
+        request: Request,
+    },
     /// Ask this member.
-    Apply { tag: Tag, request: Request },
+    Apply {
+        /// Comes back with the answer.
+        tag: Tag,
+        /// What.
+        request: Request,
+    },
 }
 
 /// Something that happened.
 #[derive(Debug)]
-pub(super) enum Event {
-    Answer { tag: Tag, reply: Reply },
-    Failed { why: String },
+pub enum Event {
+    /// An answer, of the other member or of this one.
+    Answer {
+        /// What it answers.
+        tag: Tag,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Something was not answered.
+    Failed {
+        /// Why.
+        why: String,
+    },
 }
 
 /// What a whole pass is worth.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Passed {
+pub struct Passed {
     /// Slots synced from a member whose answers count.
-    pub(super) from_voter: SlotSet,
+    pub from_voter: SlotSet,
     /// Slots synced from a member that does not vote itself: it has not caught up, or not all of
     /// what it had.
-    pub(super) from_silent: SlotSet,
+    pub from_silent: SlotSet,
     /// Slots that differed when the pass began.
-    pub(super) differed: SlotSet,
+    pub differed: SlotSet,
     /// Why some slots are in neither of the first two.
-    pub(super) left_out: Option<String>,
+    pub left_out: Option<String>,
 }
 
 /// What an answer belongs to.
@@ -106,14 +129,16 @@ enum Asked {
 
 /// Why a pass ended early.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Broken {
-    pub(super) why: String,
+pub struct Broken {
+    /// For people.
+    pub why: String,
     /// The placement that the other member has, where it is newer.
-    pub(super) newer: Option<Placement>,
+    pub newer: Option<Placement>,
 }
 
+/// One pass.
 #[derive(Debug)]
-pub(super) struct Pass {
+pub struct Pass {
     epoch: Epoch,
     slots: SlotSet,
     now: UnixMillis,
@@ -132,7 +157,8 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    pub(super) fn new(epoch: Epoch, slots: SlotSet) -> Self {
+    /// A pass over these slots, all of which both members hold.
+    pub fn new(epoch: Epoch, slots: SlotSet) -> Self {
         let empty = SlotSet::empty;
         Self {
             epoch,
@@ -157,7 +183,8 @@ impl Pass {
         }
     }
 
-    pub(super) fn start(&mut self, now: UnixMillis) -> Vec<Effect> {
+    /// Begins.
+    pub fn start(&mut self, now: UnixMillis) -> Vec<Effect> {
         self.now = now;
         let scope = ScopedSlots {
             slots: self.slots.clone(),
@@ -169,19 +196,15 @@ impl Pass {
     }
 
     /// How the pass ended, once it has.
-    pub(super) fn end(&self) -> Option<Result<Passed, Broken>> {
+    pub fn end(&self) -> Option<Result<Passed, Broken>> {
         if let Some(broken) = &self.broken {
             return Some(Err(broken.clone()));
         }
         self.asked.is_empty().then(|| Ok(self.passed.clone()))
     }
 
-    pub(super) fn step(
-        &mut self,
-        event: Event,
-        now: UnixMillis,
-        local: &impl Local,
-    ) -> Vec<Effect> {
+    /// Takes an event.
+    pub fn step(&mut self, event: Event, now: UnixMillis, local: &impl Local) -> Vec<Effect> {
         self.now = now;
         match event {
             Event::Failed { why } => self.broken = Some(Broken { why, newer: None }),
