@@ -250,6 +250,8 @@ impl World<'_> {
         let mut learned = false;
         for effect in effects {
             match effect {
+                // A simulated front has room for everything.
+                Effect::Expect { .. } => {}
                 Effect::Learn(placement) => {
                     let this = &mut self.fronts[front];
                     if placement.epoch() > this.placement.epoch() {

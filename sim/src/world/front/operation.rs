@@ -1,7 +1,7 @@
 //! What clients ask, and holding each answer against what was promised.
 
 use broker::{
-    limits::HEDGE_MS,
+    limits::{HEDGE_MS, SCAN_HEDGE_MS},
     machine::{
         Outcome,
         read::{Demand, Extent, Read, ReadAnswer},
@@ -86,7 +86,7 @@ impl World<'_> {
                     after: None,
                     limit: 100,
                 };
-                Machine::Scan(Scan::new(plan, Demand::Quorum, deadline_ms))
+                Machine::Scan(Scan::new(plan, Demand::Quorum, SCAN_HEDGE_MS, deadline_ms))
             }
         };
         self.run_machine(front, machine, operation);
