@@ -267,7 +267,8 @@ impl Model {
             let opened = self.opened.as_ref().unwrap();
             opened.store.let_vote(slot, opened.store.damages(slot));
         }
-        self.opened().writer.repaired().unwrap();
+        let losses = self.opened().store.losses();
+        self.opened().writer.repaired(losses).unwrap();
     }
 
     /// Everything readable against the model.
