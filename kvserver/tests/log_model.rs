@@ -25,6 +25,9 @@ use kvserver::log::{
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
+#[path = "fixture/steps.rs"]
+mod steps;
+
 const KEYS: u32 = 40;
 
 fn key(number: u32) -> Key {
@@ -56,6 +59,8 @@ fn entry(number: u32, sequence: u64) -> Entry {
 /// For every key the newest record, and where it is.
 type State = BTreeMap<u32, (u64, Location)>;
 
+// Each says what a history has met so far.
+#[allow(clippy::struct_excessive_bools)]
 struct Model {
     seed: u64,
     random: StdRng,
@@ -421,7 +426,7 @@ impl Model {
 
 #[test]
 fn no_history_loses_what_was_durable() {
-    for seed in 0..300 {
+    for seed in 0..steps::scaled(300) {
         let mut model = Model::new(seed);
         for _ in 0..150 {
             model.step();

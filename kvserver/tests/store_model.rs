@@ -26,6 +26,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 #[path = "fixture/records.rs"]
 mod records;
+#[path = "fixture/steps.rs"]
+mod steps;
 
 use records::{NOW, chunks, large, open, options, payload, put, small, value, version};
 
@@ -341,7 +343,7 @@ impl Model {
 
 #[test]
 fn no_history_differs_from_a_map() {
-    for seed in 0..60 {
+    for seed in 0..steps::scaled(60) {
         let mut model = Model::new(seed);
         for _ in 0..120 {
             model.step();
