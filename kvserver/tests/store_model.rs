@@ -19,8 +19,10 @@ use kvcore::{
 };
 use kvserver::{
     limits::UPLOAD_IDLE_MS_MAX,
-    log::disk::memory::MemoryDisk,
-    store::{Opened, ScanRequest, StoreOptions, digest::DigestTree, writer::Write},
+    log::disk::{Disk, memory::MemoryDisk},
+    store::{
+        Opened, ReadFailure, ScanRequest, Store, StoreOptions, digest::DigestTree, writer::Write,
+    },
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -82,6 +84,8 @@ struct Model {
     /// What is lost at worst when power fails.
     durable: BTreeMap<u32, u64>,
     staged: BTreeMap<u128, BTreeSet<u32>>,
+    /// Whether sectors were lost.
+    rotten: bool,
 }
 
 impl Model {
@@ -103,6 +107,7 @@ impl Model {
             maybe: BTreeSet::new(),
             durable: BTreeMap::new(),
             staged: BTreeMap::new(),
+            rotten: false,
         }
     }
 
@@ -228,7 +233,7 @@ impl Model {
         match self.random.random_range(0..3) {
             0 => {
                 let poisoned = opened.writer.poisoned().is_some();
-                assert_eq!(opened.writer.close().is_err(), poisoned);
+                assert!(opened.writer.close().is_err() == poisoned || self.rotten);
             }
             1 => drop(opened),
             _ => {
@@ -240,6 +245,9 @@ impl Model {
         }
         self.disk.set_room(None);
         self.disk.fail_sync_after(None);
+        if self.rotten {
+            return self.open_rotten();
+        }
         let opened = open(&self.disk, &self.options);
         assert!(opened.recovery.damaged.is_empty(), "seed {}", self.seed);
         let standing = opened.store.standing(key(0).slot());
@@ -271,6 +279,95 @@ impl Model {
         }
         let losses = self.opened().store.losses();
         self.opened().writer.repaired(losses).unwrap();
+    }
+
+    /// After a restart with lost sectors: what was durable is there, or its slot does not vote.
+    fn open_rotten(&mut self) {
+        let opened = open(&self.disk, &self.options);
+        for number in 0..KEYS {
+            let key = key(number);
+            let now = opened.store.known_version(&key);
+            let at_least = self.durable.get(&number).map(|&at| version(at));
+            let votes = opened.store.standing(key.slot()) == Standing::Voter;
+            let seed = self.seed;
+            assert!(
+                now >= at_least || !votes,
+                "seed {seed}: {number} is lost unnoticed"
+            );
+            let newer = (0..VERSIONS).find(|&at| now == Some(version(at)));
+            let newer = newer.max(self.have.get(&number).copied());
+            self.have.extend(newer.map(|at| (number, at)));
+        }
+        self.maybe.clear();
+        self.opened = Some(opened);
+        self.heal();
+    }
+
+    /// Loses a sector somewhere, or lets one read fail once, and finds it.
+    fn rot(&mut self) {
+        let mut names = self.disk.list().unwrap();
+        names.retain(|name| name.starts_with("segment-"));
+        let name = &names[self.random.random_range(0..names.len())];
+        let length = self.disk.contents(name).unwrap().len();
+        if length <= 512 || self.random.random_bool(0.3) {
+            let reads = self.random.random_range(0..10);
+            self.disk.fail_reads_after(Some(reads));
+            return;
+        }
+        // Without any head there is no log to open.
+        let byte = self.random.random_range(512..length);
+        self.disk.lose(name, byte);
+        self.rotten = true;
+        for _ in 0..self.random.random_range(0..20) {
+            self.opened().writer.tidy(NOW);
+        }
+        self.heal();
+    }
+
+    /// As the other copies would: reads everything, brings back what is lost, lets all slots vote.
+    fn heal(&mut self) {
+        let seed = self.seed;
+        self.staged.clear();
+        self.opened().writer.tidy(NOW.plus(UPLOAD_IDLE_MS_MAX + 1));
+        for (number, at) in self.have.clone() {
+            let key = key(number);
+            let opened = self.opened.as_ref().unwrap();
+            match opened.store.get(&key) {
+                Ok((_, Some(_))) => read_chunks(&opened.store, number, at),
+                Ok((standing, None)) => {
+                    assert_ne!(
+                        standing,
+                        Standing::Voter,
+                        "seed {seed}: key {number} is absent"
+                    );
+                }
+                Err(error) => assert!(matches!(error, ReadFailure::Damaged(_)), "{error}"),
+            }
+            let mut writes = Vec::new();
+            if let Some((Some(upload), bytes)) = content(number, at) {
+                writes.extend(chunks(&key, upload, &bytes));
+            }
+            writes.push(put(&key, record(number, at)));
+            let replies = self.opened().writer.commit(writes, NOW);
+            if self.opened().writer.poisoned().is_some() {
+                return;
+            }
+            let last = replies.last().unwrap();
+            assert!(
+                matches!(last, Reply::Stored { .. }),
+                "seed {seed}: {replies:?}"
+            );
+        }
+        let opened = self.opened.as_ref().unwrap();
+        let losses = opened.store.losses();
+        for slot in Slot::all() {
+            opened.store.let_vote(slot, opened.store.damages(slot));
+        }
+        let repaired = self.opened().writer.repaired(losses);
+        if repaired.is_ok() {
+            self.durable.clone_from(&self.have);
+            self.check();
+        }
     }
 
     /// Everything readable against the model.
@@ -309,10 +406,10 @@ impl Model {
                     self.opened().writer.tidy(NOW);
                 }
             }
-            75..80 => {
-                self.opened().writer.sync().unwrap();
-                self.durable.clone_from(&self.have);
-            }
+            75..80 => match self.opened().writer.sync() {
+                Ok(()) => self.durable.clone_from(&self.have),
+                Err(error) => assert!(self.rotten, "seed {}: {error}", self.seed),
+            },
             80..85 => {
                 self.opened().writer.tidy(NOW.plus(UPLOAD_IDLE_MS_MAX + 1));
                 self.staged.clear();
@@ -332,10 +429,14 @@ impl Model {
                 self.disk.fail_sync_after(None);
             }
             91..94 => self.check(),
+            94 if self.seed % 3 == 2 => self.rot(),
             _ => self.restart(),
         }
-        if self.opened().writer.poisoned().is_some() {
-            self.check();
+        // A lost sector may be where the log goes on, which stops it.
+        while self.opened().writer.poisoned().is_some() {
+            if !self.rotten {
+                self.check();
+            }
             self.restart();
         }
     }
@@ -350,6 +451,21 @@ fn no_history_differs_from_a_map() {
         }
         model.check();
         check_pages(&model, &mut StdRng::seed_from_u64(seed));
+    }
+}
+
+/// Reads the chunks of a value until one is lost.
+fn read_chunks(store: &Store<MemoryDisk>, number: u32, at: u64) {
+    let Some((Some(_), bytes)) = content(number, at) else {
+        return;
+    };
+    for index in 0..bytes.len().div_ceil(CHUNK_BYTES) {
+        if let Err(error) = store.chunk(&key(number), version(at), index as u32) {
+            // An older version comes to light where a newer one is lost, and its slot is.
+            let votes = store.standing(key(number).slot()) == Standing::Voter;
+            assert!(!votes, "key {number}: {error}");
+            return;
+        }
     }
 }
 
