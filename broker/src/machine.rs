@@ -18,9 +18,11 @@ pub mod quorum;
 pub mod read;
 pub mod scan;
 pub mod store;
+mod versions;
 pub mod write;
 
 pub use self::{
     effect::{Context, Effect, Event, Now, Progress, Tag, Tags, VersionSource},
     outcome::{Failure, Outcome},
+    versions::versions,
 };

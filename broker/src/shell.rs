@@ -18,7 +18,7 @@ use kvcore::{
     replica::Replica,
     time::Clock,
     value::Value,
-    version::{Version, VersionClock, WriterId},
+    version::{Version, VersionClock},
     wire::{Reply, Request},
 };
 use parking_lot::{Mutex, RwLock};
@@ -36,6 +36,7 @@ use crate::{
         outcome::Absent,
         read::{Demand, Extent, Read, ReadAnswer},
         store::Content,
+        versions,
         write::Write,
     },
     metrics::{Kind, Metrics},
@@ -103,17 +104,11 @@ impl Broker {
         let members = Members::new(dial);
         let view = Arc::new(members.view(placement));
         members.settle(&view).await;
-        // Two lanes, two writer ids, both new with every start.
-        let fresh = WriterId::from_random(rand::random());
-        let mut beyond = fresh;
-        while beyond == fresh {
-            beyond = WriterId::from_random(rand::random());
-        }
         let broker = Self(Arc::new(Inner {
             options,
             members,
             view: RwLock::new(view),
-            versions: Mutex::new(VersionClock::new(fresh, beyond)),
+            versions: Mutex::new(versions(&mut rand::random)),
             clock,
             permits: Arc::new(Semaphore::new(OPERATIONS_MAX)),
             aftermaths: Arc::new(Semaphore::new(OPERATIONS_MAX)),

@@ -152,10 +152,13 @@ impl Write {
         }
     }
 
-    fn fail(&self, failure: Failure, may_exist: bool) -> Progress<Outcome<Version>> {
+    fn fail(&mut self, failure: Failure, may_exist: bool) -> Progress<Outcome<Version>> {
         Progress::Ended(if may_exist || self.may_exist {
             Outcome::Unknown(failure)
         } else {
+            // What is still on its way must not be followed by the record: that would make a
+            // write happen that was said not to.
+            self.store = None;
             Outcome::NotDone(failure)
         })
     }

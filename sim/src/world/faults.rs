@@ -1,0 +1,129 @@
+//! Carrying incidents out.
+
+use kvcore::{
+    placement::{Epoch, MemberId, Parts, Placement},
+    wire::Request,
+};
+use kvserver::log::disk::Disk;
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use uuid::Uuid;
+
+use super::{Caller, Event, MS, World, front::Front};
+use crate::{plan::Incident, rare::Rare};
+
+impl World<'_> {
+    /// Something goes wrong.
+    pub(super) fn befall(&mut self, incident: Incident) {
+        let now_us = self.now_us;
+        match incident {
+            Incident::Kill { member, down_ms } => {
+                self.kill(member);
+                self.start_later(member, down_ms);
+            }
+            Incident::PowerLoss {
+                member,
+                changes,
+                down_ms,
+            } => self.power_loss(member, changes, down_ms),
+            Incident::Pause { member, ms } => {
+                let node = &mut self.nodes[member];
+                node.paused_until_us = node.paused_until_us.max(now_us + ms * MS);
+            }
+            Incident::Cut { from, to, ms } => self.links.cut(from, to, now_us + ms * MS),
+            Incident::Isolate { end, ms } => self.links.isolate(end, now_us + ms * MS),
+            Incident::Slow { member, by_ms, ms } => {
+                self.nodes[member].slow = (now_us + ms * MS, by_ms * MS);
+            }
+            Incident::Jump { end, skew_ms } => {
+                self.skews_ms[end] = skew_ms;
+                self.jumped_us[end] = now_us;
+            }
+            Incident::FillDisk { member, room, ms } => {
+                self.nodes[member].disk.memory.set_room(Some(room));
+                self.schedule_in(ms * MS, Event::FreeDisk { node: member });
+            }
+            Incident::FailSync {
+                member,
+                after,
+                down_ms,
+            } => {
+                let node = &self.nodes[member];
+                node.disk.memory.fail_sync_after(Some(after));
+                let (node, life) = (member, node.life);
+                self.schedule_in((down_ms + 500) * MS, Event::Restart { node, life });
+            }
+            Incident::Rot { member, dice } => self.rot(member, dice),
+            Incident::Wipe { member } => self.wipe(member),
+            Incident::NewBroker { broker } => self.new_broker(broker),
+            Incident::NewEpoch { told } => self.new_epoch(told),
+        }
+    }
+
+    fn start_later(&mut self, node: usize, down_ms: u64) {
+        let life = self.nodes[node].life;
+        self.schedule_in(down_ms * MS, Event::Start { node, life });
+    }
+
+    fn power_loss(&mut self, member: usize, changes: u32, down_ms: u64) {
+        if changes > 0 && self.nodes[member].process.is_some() {
+            // When the disk is changed for that many times more; if ever.
+            self.nodes[member].down_us = down_ms * MS;
+            self.nodes[member].disk.turn_off_after(changes);
+            return;
+        }
+        self.lose_power(member);
+        self.start_later(member, down_ms);
+    }
+
+    /// Flips one bit somewhere in the member's files.
+    fn rot(&mut self, member: usize, dice: u64) {
+        let memory = &self.nodes[member].disk.memory;
+        let mut dice = StdRng::seed_from_u64(dice);
+        let names = memory.list().unwrap_or_default();
+        let Some(name) = names.choose(&mut dice) else {
+            return;
+        };
+        let length = memory.contents(name).map_or(0, |bytes| bytes.len());
+        if length > 0 {
+            memory.flip(name, dice.random_range(0..length), dice.random_range(0..8));
+        }
+    }
+
+    fn wipe(&mut self, member: usize) {
+        self.note(Rare::Blank);
+        self.kill(member);
+        let id = MemberId(Uuid::from_u128(0x1_0000 + u128::from(self.scheduled)));
+        self.nodes[member].wipe(id);
+        self.start_later(member, 100);
+    }
+
+    /// The same sets under a new epoch.
+    fn new_epoch(&mut self, told: u32) {
+        let parts = self.placement.parts().clone();
+        let parts = Parts {
+            epoch: Epoch(parts.epoch.0 + 1),
+            ..parts
+        };
+        self.placement = Placement::new(parts).expect("it was valid before");
+        for node in 0..self.nodes.len() {
+            if told >> node & 1 == 1 && self.nodes[node].process.is_some() {
+                let request = Request::Adopt(self.placement.clone());
+                if !self.nodes[node].is_blank {
+                    self.serve(node, Caller::Nobody, request);
+                }
+            }
+        }
+    }
+
+    fn new_broker(&mut self, broker: usize) {
+        if self.fronts[broker].is_busy() {
+            self.note(Rare::BrokerLost);
+        }
+        self.abandon_operations(broker);
+        let life = self.fronts[broker].life + 1;
+        // It learns what the members have when it first asks them.
+        let placement = self.fronts[broker].placement.clone();
+        self.fronts[broker] = Front::new(placement, &mut self.dice);
+        self.fronts[broker].life = life;
+    }
+}

@@ -1,0 +1,398 @@
+//! One member: kvserver's judgement, store and log over a simulated disk.
+
+use std::sync::Arc;
+
+use kvcore::{
+    placement::{MemberId, Placement},
+    status::SyncMode,
+    wire::{Refusal, Reply, Request, Standing},
+};
+use kvserver::{
+    authority::{Authority, Offer},
+    catch_up::round::CatchUp,
+    server::work::{Work, judge},
+    store::{Opened, Store, StoreOptions, open, writer::Write, writer::Writer},
+};
+use rand::RngExt;
+
+use super::{Answer, Caller, Event, MS, World, exchange::Running};
+use crate::{checker::Kind, disk::SimDisk, rare::Rare};
+
+/// Writes of one commit.
+const BATCH_MAX: usize = 64;
+
+/// A member: its disk, and its process while it runs.
+pub(super) struct Node {
+    pub(super) id: MemberId,
+    pub(super) disk: SimDisk,
+    /// The placement file: durable when it is in force.
+    placement: Option<Placement>,
+    /// Starts and ends of the process so far.
+    pub(super) life: u64,
+    pub(super) process: Option<Process>,
+    pub(super) paused_until_us: u64,
+    /// Until when, and by how much, its answers are late.
+    pub(super) slow: (u64, u64),
+    /// Its disk came back blank: it is another member.
+    pub(super) is_blank: bool,
+    /// How long it stays down when its power goes.
+    pub(super) down_us: u64,
+    /// Why it did not start, the last time.
+    pub(super) last_error: Option<String>,
+}
+
+/// What lives in memory.
+pub(super) struct Process {
+    pub(super) store: Store<SimDisk>,
+    pub(super) writer: Writer<SimDisk>,
+    pub(super) authority: Authority,
+    queue: Vec<(Caller, Write)>,
+    is_commit_due: bool,
+    is_tidy_due: bool,
+    pub(super) catch_up: CatchUp,
+    pub(super) running: Option<Running>,
+    pub(super) passes: u64,
+    segments: usize,
+}
+
+impl Node {
+    pub(super) fn new(id: MemberId, placement: &Placement) -> Self {
+        Self {
+            id,
+            disk: SimDisk::default(),
+            placement: Some(placement.clone()),
+            life: 0,
+            process: None,
+            paused_until_us: 0,
+            slow: (0, 0),
+            is_blank: false,
+            down_us: 100 * MS,
+            last_error: None,
+        }
+    }
+
+    /// Makes the disk blank and the member another one.
+    pub(super) fn wipe(&mut self, id: MemberId) {
+        self.id = id;
+        self.disk = SimDisk::default();
+        self.placement = None;
+        self.is_blank = true;
+    }
+
+    pub(super) fn slow_us(&self, now_us: u64) -> u64 {
+        if self.slow.0 > now_us { self.slow.1 } else { 0 }
+    }
+}
+
+impl World<'_> {
+    /// Starts a member's process.
+    pub(super) fn start(&mut self, node: usize) {
+        let shape = &self.plan.shape;
+        let options = StoreOptions {
+            mode: shape.mode,
+            sync: shape.sync,
+            memory_limit: None,
+            segment_bytes: shape.segment_bytes,
+        };
+        let log_id = self.dice.random();
+        let this = &mut self.nodes[node];
+        this.life += 1;
+        let life = this.life;
+        let opened = open(Arc::new(this.disk.clone()), options, log_id);
+        let again = self.dice.random_range(50 * MS..300 * MS);
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                if self.nodes[node].disk.is_off() {
+                    self.lose_power(node);
+                }
+                self.note(Rare::OpenFailed);
+                self.nodes[node].last_error = Some(error.to_string());
+                let life = self.nodes[node].life;
+                return self.schedule_in(again, Event::Start { node, life });
+            }
+        };
+        if self.nodes[node].disk.is_off() {
+            self.lose_power(node);
+            let life = self.nodes[node].life;
+            return self.schedule_in(again, Event::Start { node, life });
+        }
+        self.note_recovery(&opened);
+        let this = &mut self.nodes[node];
+        let segments = opened.writer.log_stats().segments;
+        this.process = Some(Process {
+            store: opened.store,
+            writer: opened.writer,
+            authority: Authority::new(this.id, this.placement.clone()),
+            queue: Vec::new(),
+            is_commit_due: false,
+            is_tidy_due: false,
+            catch_up: CatchUp::new(this.id),
+            running: None,
+            passes: 0,
+            segments,
+        });
+        let first = self.dice.random_range(0..100 * MS);
+        self.schedule_in(first, Event::Round { node, life });
+    }
+
+    fn note_recovery(&mut self, opened: &Opened<SimDisk>) {
+        let recovery = &opened.recovery;
+        for (is, rare) in [
+            (recovery.torn_bytes > 0, Rare::TornTail),
+            (!recovery.damaged.is_empty(), Rare::DamageAtStart),
+            (!recovery.intact, Rare::NotIntact),
+            (recovery.from_hints > 0, Rare::Hints),
+        ] {
+            if is {
+                self.note(rare);
+            }
+        }
+    }
+
+    /// Ends a member's process; who waits for it hears that the connection broke.
+    pub(super) fn kill(&mut self, node: usize) {
+        let this = &mut self.nodes[node];
+        this.life += 1;
+        this.paused_until_us = 0;
+        if let Some(process) = this.process.take() {
+            for (caller, _) in process.queue {
+                self.give(caller, 100, Answer::Lost);
+            }
+        }
+    }
+
+    /// The machine loses power, and what was not synced.
+    pub(super) fn lose_power(&mut self, node: usize) {
+        let seed = self.dice.random();
+        self.kill(node);
+        self.nodes[node].disk.lose_power(seed);
+    }
+
+    /// After anything that touched the disk: whether the power went meanwhile. Then nobody has
+    /// seen what the process believes, and it starts again some time later.
+    pub(super) fn is_powerless(&mut self, node: usize) -> bool {
+        if !self.nodes[node].disk.is_off() {
+            return false;
+        }
+        self.note(Rare::PowerInTheMiddle);
+        self.lose_power(node);
+        let life = self.nodes[node].life;
+        let down = self.nodes[node].down_us;
+        self.schedule_in(down, Event::Start { node, life });
+        true
+    }
+
+    /// A request reaches a member's machine.
+    pub(super) fn arrive(
+        &mut self,
+        node: usize,
+        member: MemberId,
+        caller: Caller,
+        request: Box<Request>,
+    ) {
+        let this = &self.nodes[node];
+        if this.id != member || this.process.is_none() {
+            return self.give(caller, 100, Answer::Lost);
+        }
+        if this.paused_until_us > self.now_us {
+            let at = this.paused_until_us;
+            return self.schedule(
+                at,
+                Event::Arrive {
+                    node,
+                    member,
+                    caller,
+                    request,
+                },
+            );
+        }
+        self.serve(node, caller, *request);
+    }
+
+    /// Carries a request out, as kvserver's socket task would.
+    pub(super) fn serve(&mut self, node: usize, caller: Caller, request: Request) {
+        let now = self.wall(node);
+        let Some(process) = &mut self.nodes[node].process else {
+            return;
+        };
+        let reply = match request {
+            Request::Ping => Reply::Pong {
+                epoch: process.authority.epoch(),
+            },
+            Request::FetchPlacement => Reply::Placement(process.authority.placement().cloned()),
+            Request::Adopt(placement) => return self.adopt(node, caller, placement),
+            request => match judge(&process.authority, request, now) {
+                Err(refusal) => Reply::Refused(refusal),
+                Ok(Work::Read(read)) => {
+                    let answer = read.carry_out(&process.store);
+                    answer.unwrap_or_else(Reply::Refused)
+                }
+                Ok(Work::Write(write)) => {
+                    process.queue.push((caller, write));
+                    return self.commit_soon(node);
+                }
+            },
+        };
+        if !self.is_powerless(node) {
+            self.note_reply(&reply);
+            self.reply(node, caller, Answer::Reply(reply));
+        }
+    }
+
+    fn commit_soon(&mut self, node: usize) {
+        let Some(process) = &mut self.nodes[node].process else {
+            return;
+        };
+        if !std::mem::replace(&mut process.is_commit_due, true) {
+            let life = self.nodes[node].life;
+            let takes = self.dice.random_range(20..2_000);
+            self.schedule_in(takes, Event::Commit { node, life });
+        }
+    }
+
+    /// Commits what is queued as one batch, as kvserver's writer thread would.
+    pub(super) fn commit(&mut self, node: usize, life: u64) {
+        if self.is_elsewhere(node, life, Event::Commit { node, life }) {
+            return;
+        }
+        self.commit_batch(node);
+        if let Some(process) = &mut self.nodes[node].process {
+            process.is_commit_due = false;
+            if !process.queue.is_empty() {
+                return self.commit_soon(node);
+            }
+            self.tidy_soon(node, 100 * MS);
+        }
+    }
+
+    fn commit_batch(&mut self, node: usize) {
+        let now = self.wall(node);
+        let Some(process) = &mut self.nodes[node].process else {
+            return;
+        };
+        let batch = process.queue.len().min(BATCH_MAX);
+        let batch = process.queue.drain(..batch);
+        let (callers, writes): (Vec<_>, Vec<_>) = batch.unzip();
+        let replies = process.writer.commit(writes, now);
+        if self.is_powerless(node) {
+            for caller in callers {
+                self.give(caller, 100, Answer::Lost);
+            }
+            return;
+        }
+        for (caller, reply) in callers.into_iter().zip(replies) {
+            self.note_reply(&reply);
+            self.reply(node, caller, Answer::Reply(reply));
+        }
+    }
+
+    fn tidy_soon(&mut self, node: usize, us: u64) {
+        let Some(process) = &mut self.nodes[node].process else {
+            return;
+        };
+        if !std::mem::replace(&mut process.is_tidy_due, true) {
+            let life = self.nodes[node].life;
+            self.schedule_in(us, Event::Tidy { node, life });
+        }
+    }
+
+    /// What the writer does when nothing waits.
+    pub(super) fn tidy(&mut self, node: usize, life: u64) {
+        if self.is_elsewhere(node, life, Event::Tidy { node, life }) {
+            return;
+        }
+        let now = self.wall(node);
+        let sync = self.plan.shape.sync;
+        let Some(process) = &mut self.nodes[node].process else {
+            return;
+        };
+        process.is_tidy_due = false;
+        let more = process.writer.tidy(now);
+        if !more && sync != SyncMode::Never && process.writer.poisoned().is_none() {
+            // A failure poisons the log, which later replies say.
+            let _ = process.writer.sync();
+        }
+        let segments = process.writer.log_stats().segments;
+        let fewer = segments < process.segments;
+        process.segments = segments;
+        if fewer {
+            self.note(Rare::Compaction);
+        }
+        if !self.is_powerless(node) && more {
+            self.tidy_soon(node, MS);
+        }
+    }
+
+    /// Takes a placement if it is newer: durable, in force, older writes done, then the reply.
+    pub(super) fn adopt(&mut self, node: usize, caller: Caller, offered: Placement) {
+        while let Some(process) = &self.nodes[node].process
+            && !process.queue.is_empty()
+        {
+            self.commit_batch(node);
+        }
+        let this = &mut self.nodes[node];
+        let Some(process) = &mut this.process else {
+            return self.give(caller, 100, Answer::Lost);
+        };
+        let reply = match process.authority.judge(&offered) {
+            Offer::Refuse(refusal) => Reply::Refused(refusal),
+            offer => {
+                if offer == Offer::Take {
+                    this.placement = Some(offered.clone());
+                    process.authority.put_in_force(offered);
+                }
+                let placement = process.authority.placement().expect("one is in force");
+                Reply::Adopted {
+                    epoch: placement.epoch(),
+                    digest: placement.digest(),
+                }
+            }
+        };
+        self.reply(node, caller, Answer::Reply(reply));
+    }
+
+    /// Whether an event of a process has nowhere to go now: the process ended, or stands still
+    /// and takes it later.
+    pub(super) fn is_elsewhere(&mut self, node: usize, life: u64, event: Event) -> bool {
+        let this = &self.nodes[node];
+        if this.life != life || this.process.is_none() {
+            return true;
+        }
+        let paused = this.paused_until_us > self.now_us;
+        if paused {
+            self.schedule(this.paused_until_us, event);
+        }
+        paused
+    }
+
+    fn note_reply(&mut self, reply: &Reply) {
+        let rare = match reply {
+            Reply::Superseded { .. } => Rare::Superseded,
+            Reply::Uncertain(_) => Rare::Uncertain,
+            Reply::Record { standing, .. }
+            | Reply::Version { standing, .. }
+            | Reply::Stored { standing }
+                if *standing != Standing::Voter =>
+            {
+                Rare::UnsyncedAnswer
+            }
+            Reply::Refused(refusal) => match refusal {
+                Refusal::StaleEpoch(_) => Rare::StaleEpoch,
+                Refusal::BehindEpoch { .. } => Rare::BehindEpoch,
+                Refusal::Damaged(_) => Rare::DamagedRefusal,
+                Refusal::DiskFull => Rare::DiskFull,
+                Refusal::LogFailed(_) => Rare::LogFailed,
+                Refusal::TooFarAhead { .. } => Rare::TooFarAhead,
+                Refusal::ChunksMissing => Rare::ChunksMissing,
+                Refusal::Invalid(why) => {
+                    let what = format!("a member calls a request invalid: {why}");
+                    return self.hold(Err((Kind::Corrupt, what)));
+                }
+                _ => return,
+            },
+            _ => return,
+        };
+        self.note(rare);
+    }
+}
