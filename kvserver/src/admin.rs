@@ -62,20 +62,10 @@ pub fn routes<D: Disk>(
         .and(warp::header::optional::<String>("authorization"))
         .and(warp::body::content_length_limit(PLACEMENT_JSON_BYTES_MAX))
         .and(warp::body::bytes())
-        .and_then(
-            move |server: Server<D>, authorization: Option<String>, body: bytes::Bytes| {
-                let secret = secret.clone();
-                async move {
-                    let (member, now) = (server.member(), server.clock().now());
-                    let asked = (proof::PUT_PLACEMENT, &body[..]);
-                    let given = authorization.as_deref();
-                    Ok::<_, Infallible>(match proof::check(&secret, member, now, given, asked) {
-                        Ok(()) => adopt(server, body).await,
-                        Err(why) => text(StatusCode::UNAUTHORIZED, format!("{why}\n")),
-                    })
-                }
-            },
-        );
+        .and_then(move |server, authorization, body| {
+            let secret = secret.clone();
+            async move { Ok::<_, Infallible>(put(server, &secret, authorization, body).await) }
+        });
     healthz
         .or(readyz)
         .unify()
@@ -90,6 +80,21 @@ pub fn routes<D: Disk>(
         .or(put_placement)
         .unify()
         .boxed()
+}
+
+/// Adopts a placement from who proves that they know the secret.
+async fn put<D: Disk>(
+    server: Server<D>,
+    secret: &Secret,
+    authorization: Option<String>,
+    body: bytes::Bytes,
+) -> Response {
+    let (member, now) = (server.member(), server.clock().now());
+    let asked = (proof::PUT_PLACEMENT, &body[..]);
+    match proof::check(secret, member, now, authorization.as_deref(), asked) {
+        Ok(()) => adopt(server, body).await,
+        Err(why) => text(StatusCode::UNAUTHORIZED, format!("{why}\n")),
+    }
 }
 
 async fn adopt<D: Disk>(server: Server<D>, body: bytes::Bytes) -> Response {

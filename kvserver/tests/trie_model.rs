@@ -123,7 +123,7 @@ fn run(population: u64, draw: impl Fn(&mut StdRng) -> Vec<u8>) {
     let _printed_on_panic = Seed(seed);
     let mut random = StdRng::seed_from_u64(seed);
     let (mut trie, mut model) = (Trie::new(), Model::new());
-    let operations = u32::try_from(steps::scaled(OPERATIONS.into())).unwrap();
+    let operations = u32::try_from(steps::scaled(OPERATIONS.into())).expect("no more than usual");
     for operation in 0..operations {
         let growing = (operation / PHASE).is_multiple_of(2);
         let key = draw(&mut random);
