@@ -29,6 +29,9 @@ use kvserver::log::{
 };
 use proptest::prelude::*;
 
+#[path = "log_faults/unreadable.rs"]
+mod unreadable;
+
 fn options(load_values: bool) -> LogOptions {
     LogOptions {
         segment_bytes: 4096,
@@ -136,104 +139,6 @@ fn every_flipped_bit_is_reported_and_no_good_record_is_lost() {
             );
         }
     }
-}
-
-/// A log of one larger segment and a bit, so that a page is a part of it.
-fn filled_large(records: u64) -> (Arc<MemoryDisk>, Vec<(Location, Entry)>) {
-    let disk = Arc::new(MemoryDisk::new());
-    let large = LogOptions {
-        segment_bytes: 24 * 1024,
-        ..options(false)
-    };
-    let (mut log, _) = Log::open(Arc::clone(&disk), large, &mut |_, _| {}).unwrap();
-    let mut all = Vec::new();
-    for number in 0..records {
-        let entry = record(number, 200);
-        all.push((log.append(&entry).unwrap(), entry));
-        log.commit(SyncNow::Yes).unwrap();
-    }
-    log.sync().unwrap();
-    (disk, all)
-}
-
-/// Every sector in turn: what is lost with it is told, what surrounds it is there, and the log
-/// goes on, over one more restart too.
-#[test]
-fn an_unreadable_sector_is_damage_or_doubt_wherever_it_lies() {
-    let (disk, all) = filled_large(150);
-    let names: Vec<String> = disk.list().unwrap();
-    let lengths = names.iter().map(|name| disk.contents(name).unwrap().len());
-    for (name, length) in names.iter().zip(lengths) {
-        for at in (0..length).step_by(512) {
-            let copy = Arc::new(MemoryDisk::new());
-            for name in &names {
-                copy.put(name, disk.contents(name).unwrap());
-            }
-            copy.lose(name, at);
-            let (mut log, recovery, found) = open(&copy, at % 1024 == 0).unwrap();
-            let is_found = |place: &Location| found.iter().any(|(other, _)| other == place);
-            for (place, entry) in all.iter().filter(|(place, _)| !is_found(place)) {
-                assert_eq!(*name, segment_file(place.segment.0), "byte {at}");
-                // At most the page, and at the end of the log what is behind.
-                let is_last = recovery.torn_at.is_some_and(|(_, cut)| cut <= place.offset);
-                let page = at as u32 / 4096 * 4096;
-                let is_near = place.offset < page + 4096 && place.offset + place.length > page;
-                assert!(is_near || is_last, "{name} byte {at}: {place:?}");
-                let touched = recovery.damage.touches(slot_of(entry));
-                assert!(touched || is_last, "{name} byte {at}: {recovery:?}");
-                assert!(!recovery.intact, "{name} byte {at}");
-            }
-            let new = log.append(&record(999, 10)).unwrap();
-            log.commit(SyncNow::Yes).unwrap();
-            let doubtful = !recovery.intact;
-            drop(log);
-            let (_, recovery, again) = open(&copy, true).unwrap();
-            assert!(
-                again.iter().any(|(place, _)| *place == new),
-                "{name} byte {at}"
-            );
-            assert!(
-                !doubtful || !recovery.intact,
-                "{name} byte {at}: the doubt is forgotten"
-            );
-            assert!(again.len() + 20 > found.len(), "{name} byte {at}");
-        }
-    }
-}
-
-#[test]
-fn an_unreadable_sector_at_run_time_is_damage_and_one_failed_read_is_not() {
-    let (disk, all) = filled_large(50);
-    let (log, _, _) = open(&disk, false).unwrap();
-    let reader = log.reader();
-    for (at, entry) in &all {
-        disk.fail_reads_after(Some(0));
-        assert_eq!(reader.read(*at).unwrap(), *entry);
-    }
-    let (lost, _) = &all[7];
-    disk.lose(&segment_file(lost.segment.0), lost.offset as usize + 30);
-    assert!(matches!(reader.read(*lost), Err(ReadError::Damaged(_))));
-    let scanned: Vec<_> = log.scan(lost.segment).unwrap().collect();
-    let (good, bad): (Vec<_>, Vec<_>) = scanned.into_iter().partition(Result::is_ok);
-    assert!(good.len() > 20, "the scan goes on behind: {}", good.len());
-    assert!(!bad.is_empty());
-    for error in bad {
-        let error = error.unwrap_err();
-        assert!(
-            error.to_string().contains("the disk cannot read"),
-            "{error}"
-        );
-    }
-}
-
-/// A disk that fails every read is no damage that could be repaired in place.
-#[test]
-fn a_log_whose_only_head_cannot_be_read_is_not_begun_anew() {
-    let (disk, _) = filled_large(10);
-    disk.lose(&segment_file(1), 0);
-    let error = open(&disk, false).unwrap_err();
-    assert!(matches!(error, OpenError::Io { .. }), "{error}");
-    assert!(error.to_string().contains(&segment_file(1)), "{error}");
 }
 
 #[test]

@@ -83,7 +83,8 @@ fn valgrind(root: &Path, target: &Path) -> Command {
     let command = Command::new(root, "cargo", &arguments);
     scaled(command, "2", target).env(
         "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER",
-        "valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite",
+        "valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite \
+         --errors-for-leak-kinds=definite",
     )
 }
 

@@ -109,6 +109,9 @@ mod tests {
         assert!(bytes[3_096..7_192].iter().all(|&byte| byte == 0));
         assert_eq!(bytes[7_192..], contents[8_192..16_000]);
         assert_eq!(outside(1_000..16_000, &lost), [1_000..4_096, 8_192..16_000]);
+        // Beside a lost sector, too, what fails once is read again.
+        disk.fail_reads_after(Some(1));
+        assert_eq!(read_around(&file, 1_000, &mut bytes).expect("read"), lost);
         // The end of the file is something else.
         let error = read_around(&file, 19_000, &mut bytes).expect_err("too short");
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
