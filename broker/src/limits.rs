@@ -8,12 +8,21 @@ pub const OPERATION_MS_DEFAULT: u64 = 5_000;
 /// by far, below what a person notices.
 pub const HEDGE_MS: u64 = 40;
 
+/// How long a page of a scan waits for a member before it asks another, in milliseconds. A member
+/// looks through all its slots for a page, which takes longer than a read of one key.
+pub const SCAN_HEDGE_MS: u64 = 200;
+
+/// Keys of a scan's page that are read by themselves at once; each may have a chunk of 256 KiB.
+pub const SCAN_READS_MAX: usize = 16;
+
 /// Operations a broker works on at once; others wait for their turn within their deadline.
 pub const OPERATIONS_MAX: usize = 4_096;
 
-/// Large values (those in chunks) that a broker fetches at once, over all connections: with the
-/// largest value each this is half a gibibyte; other reads of large values wait for their turn.
-pub const LARGE_FETCHES_MAX: usize = 8;
+/// Bytes of large values (those in chunks) that a broker holds at once, over all connections:
+/// eight of the largest. A value counts with its length from before its chunks are fetched until
+/// its reply has a share of [`LINE_BUDGET_BYTES`] or is dropped; while it is turned into text it
+/// takes a few times its length.
+pub const LARGE_VALUES_BYTES: usize = 8 * kvcore::limits::VALUE_BYTES_MAX;
 
 /// How long requests of a finished write may go on, in milliseconds: to the members beyond the
 /// quorum.
@@ -46,6 +55,19 @@ pub const LINE_MEDIUM_BYTES: usize = 4 * 1024 * 1024;
 /// How long a client may take for the rest of a line it began, in seconds.
 pub const LINE_STALL_SECONDS: u64 = 30;
 
+/// Bytes a second with which a line comes, or a reply is read, while it holds a share of
+/// [`LINE_BUDGET_BYTES`]. A tenth of an ordinary network's: the largest line takes two minutes
+/// at most, then others have its share.
+pub const LINE_PACE_BYTES_A_SECOND: u32 = 1024 * 1024;
+
+/// How far behind that pace a client may fall, in seconds: a pause in its work or a network that
+/// has to find its way again, but less than [`LINE_STALL_SECONDS`], since others wait.
+pub const LINE_GRACE_SECONDS: u64 = 10;
+
+/// How long a large line or reply waits for a share, in seconds: several ordinary ones are
+/// through by then. Below what clients wait for a reply.
+pub const LINE_ROOM_WAIT_SECONDS: u64 = 30;
+
 /// Keys of one `SCAN` unless the command says otherwise.
 pub const SCAN_LIMIT_DEFAULT: u16 = 100;
 
@@ -62,5 +84,7 @@ pub const SCAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// the proposal may take, in milliseconds.
 pub const PROPOSE_MS: u64 = 5_000;
 
+const _: () = assert!(LINE_GRACE_SECONDS < LINE_STALL_SECONDS);
+const _: () = assert!(SCAN_HEDGE_MS < OPERATION_MS_DEFAULT);
 const _: () = assert!(HEDGE_MS < OPERATION_MS_DEFAULT);
 const _: () = assert!(OPERATION_MS_DEFAULT <= kvcore::limits::OPERATION_MS_MAX);

@@ -2,13 +2,17 @@
 //!
 //! ```text
 //!   splitter    bytes -> lines              pure, limited
+//!   incoming    the line being read         its share of the budget, its time
+//!   pace        bytes -> time               how slow a holder of a share may be
 //!   pipeline    commands -> responses       many at once, in order for each key
 //!   outbox      responses -> bytes          what waits for a slow reader, limited
 //!   connection  one client's socket and the three above, in one task
 //! ```
 
 mod connection;
+mod incoming;
 mod outbox;
+mod pace;
 mod pipeline;
 mod splitter;
 
@@ -24,8 +28,9 @@ use self::connection::Connection;
 pub use self::splitter::{Piece, Splitter};
 use crate::{
     limits::{
-        LINE_BUDGET_BYTES, LINE_BYTES_MAX, LINE_CONNECTIONS_MAX, LINE_MEDIUM_BYTES,
-        LINE_PIPELINE_MAX, LINE_SMALL_BYTES, LINE_STALL_SECONDS,
+        LINE_BUDGET_BYTES, LINE_BYTES_MAX, LINE_CONNECTIONS_MAX, LINE_GRACE_SECONDS,
+        LINE_MEDIUM_BYTES, LINE_PACE_BYTES_A_SECOND, LINE_PIPELINE_MAX, LINE_ROOM_WAIT_SECONDS,
+        LINE_SMALL_BYTES, LINE_STALL_SECONDS,
     },
     shell::Broker,
 };
@@ -47,6 +52,12 @@ pub struct LineLimits {
     pub budget_bytes: usize,
     /// How long a client may stand still in the middle of a line or of reading replies.
     pub stall: Duration,
+    /// How far behind the pace a client may fall while it holds a share of the budget.
+    pub grace: Duration,
+    /// Bytes a second with which a large line has to come and a large reply has to be read.
+    pub pace: u32,
+    /// How long a large line or reply waits for a share of the budget.
+    pub room_wait: Duration,
 }
 
 impl Default for LineLimits {
@@ -59,6 +70,9 @@ impl Default for LineLimits {
             medium_bytes: LINE_MEDIUM_BYTES,
             budget_bytes: LINE_BUDGET_BYTES,
             stall: Duration::from_secs(LINE_STALL_SECONDS),
+            grace: Duration::from_secs(LINE_GRACE_SECONDS),
+            pace: LINE_PACE_BYTES_A_SECOND,
+            room_wait: Duration::from_secs(LINE_ROOM_WAIT_SECONDS),
         }
     }
 }
@@ -66,8 +80,12 @@ impl Default for LineLimits {
 /// Room for large lines and replies, over all connections.
 ///
 /// Four parts, so that no two connections wait for what the other one holds: a line's share is
-/// given back when its command ends, a first reply's when the client has read it, and for the
-/// part of later replies nobody waits.
+/// given back when its command ends, a first reply's as the client reads it, and for the part of
+/// later replies nobody waits. Nobody waits for a share while holding room for a large value
+/// (`shell/room.rs`); the other way round they may.
+///
+/// Nobody holds a share for long: commands end by their deadline, and a client has to keep the
+/// pace of [`LineLimits::pace`] while it holds one.
 #[derive(Debug, Clone)]
 struct Budget {
     medium_lines: Part,

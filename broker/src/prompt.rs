@@ -3,12 +3,14 @@
 //! Lines are read on a thread of their own, since both ways of reading block.
 
 mod editor;
+mod terminal;
 
 use std::io::{self, BufRead, Write};
 
 use kvnet::shutdown::Shutdown;
 use tokio::sync::{mpsc, oneshot};
 
+use self::terminal::Terminal;
 use crate::{
     command::{Command, End, Response, is_blank},
     limits::LINE_BYTES_MAX,
@@ -23,6 +25,7 @@ struct Line {
 
 /// Answers commands from standard input until its end, `EXIT` or shutdown; true when one failed.
 pub async fn run(broker: Broker, is_terminal: bool, shutdown: Shutdown) -> io::Result<bool> {
+    let _terminal = is_terminal.then(Terminal::remember);
     let (sender, mut lines) = mpsc::channel(1);
     let reader = std::thread::Builder::new().name("prompt".to_owned());
     reader.spawn(move || {

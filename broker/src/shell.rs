@@ -7,6 +7,7 @@
 mod add;
 mod drive;
 pub mod first_placement;
+mod room;
 mod scan;
 mod view;
 
@@ -23,13 +24,17 @@ use kvcore::{
 };
 use parking_lot::{Mutex, RwLock};
 use rand::RngExt;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
-use self::view::{LearnError, Members};
 pub use self::{add::Added, scan::ResolvedPage, view::View};
+use self::{
+    drive::Limits,
+    room::{LargeValues, Patience},
+    view::{LearnError, Members},
+};
 use crate::{
     limits::{
-        HEDGE_MS, LARGE_FETCHES_MAX, OPERATION_MS_DEFAULT, OPERATIONS_MAX, PLACEMENT_POLL_MS,
+        HEDGE_MS, LARGE_VALUES_BYTES, OPERATION_MS_DEFAULT, OPERATIONS_MAX, PLACEMENT_POLL_MS,
     },
     machine::{
         Failure, Outcome,
@@ -50,8 +55,10 @@ pub struct BrokerOptions {
     pub demand: Demand,
     /// Refuse deletes unless every copy's server is up.
     pub strict_delete: bool,
-    /// Longest time of one operation.
+    /// Longest time of one command, with all its steps.
     pub operation: Duration,
+    /// Bytes of large values held at once.
+    pub large_values_bytes: usize,
 }
 
 impl Default for BrokerOptions {
@@ -60,6 +67,7 @@ impl Default for BrokerOptions {
             demand: Demand::Quorum,
             strict_delete: false,
             operation: Duration::from_millis(OPERATION_MS_DEFAULT),
+            large_values_bytes: LARGE_VALUES_BYTES,
         }
     }
 }
@@ -78,7 +86,7 @@ struct Inner {
     permits: Arc<Semaphore>,
     /// Ended writes that still bring members beyond the quorum what they lack.
     aftermaths: Arc<Semaphore>,
-    large_fetches: Arc<Semaphore>,
+    large_values: LargeValues,
     metrics: Metrics,
 }
 
@@ -104,6 +112,7 @@ impl Broker {
         let members = Members::new(dial);
         let view = Arc::new(members.view(placement));
         members.settle(&view).await;
+        let large_values = LargeValues::new(options.large_values_bytes);
         let broker = Self(Arc::new(Inner {
             options,
             members,
@@ -112,7 +121,7 @@ impl Broker {
             clock,
             permits: Arc::new(Semaphore::new(OPERATIONS_MAX)),
             aftermaths: Arc::new(Semaphore::new(OPERATIONS_MAX)),
-            large_fetches: Arc::new(Semaphore::new(LARGE_FETCHES_MAX)),
+            large_values,
             metrics: Metrics::new(),
         }));
         broker.spawn_placement_poll();
@@ -164,16 +173,22 @@ impl Broker {
         }
     }
 
+    /// By when a command that begins now has to have ended: one deadline for all its steps.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.0.options.operation
+    }
+
     /// Stores a value under a key.
     pub async fn put(&self, key: Key, value: &Value) -> Outcome<Version> {
+        let deadline = self.deadline();
         match value.to_stored() {
             Ok((meta, bytes)) => {
-                let seen = match self.seen_before(&key).await {
+                let seen = match self.seen_before(&key, deadline).await {
                     Ok(seen) => seen,
                     Err(failure) => return Outcome::NotDone(failure),
                 };
-                self.write(Kind::Put, key, Content::Value(meta, bytes), seen)
-                    .await
+                let content = Content::Value(meta, bytes);
+                self.write(Kind::Put, key, content, seen, deadline).await
             }
             Err(error) => Outcome::NotDone(Failure::Refused(error.to_string())),
         }
@@ -181,7 +196,7 @@ impl Broker {
 
     /// The version a write has to exceed, where its own quorum may not tell: two write quorums
     /// that need not meet let a slow clock's write vanish below an older one (R10).
-    async fn seen_before(&self, key: &Key) -> Result<Option<Version>, Failure> {
+    async fn seen_before(&self, key: &Key, deadline: Instant) -> Result<Option<Version>, Failure> {
         let view = self.view();
         let sets = view.placement().slot(key.slot()).write_sets();
         let quorums = view.placement().quorums();
@@ -189,32 +204,55 @@ impl Broker {
         if sets.iter().all(|set| meet(set.members().len())) {
             return Ok(None);
         }
-        match self.presence(key.clone()).await {
+        match self.presence_by(key.clone(), deadline).await {
             Outcome::Done(answer) => Ok(answer.version),
             Outcome::NotDone(failure) | Outcome::Unknown(failure) => Err(failure),
         }
     }
 
-    /// Reads a key.
+    /// Reads a key. The bytes of a large value hold a share of the broker's room for them until
+    /// the last of them is dropped.
     pub async fn get(&self, key: Key, demand: Demand) -> Outcome<ReadAnswer> {
-        self.read(Kind::Get, key, demand, Extent::Value).await
+        self.get_by(key, demand, self.deadline()).await
+    }
+
+    /// Reads a key by a deadline that other steps share.
+    pub async fn get_by(&self, key: Key, demand: Demand, deadline: Instant) -> Outcome<ReadAnswer> {
+        let patience = Patience::Wait;
+        let limits = Limits { deadline, patience };
+        self.read(Kind::Get, key, demand, Extent::Value, limits)
+            .await
     }
 
     /// Whether a key has a value, without fetching a large one.
     pub async fn presence(&self, key: Key) -> Outcome<ReadAnswer> {
-        self.read(Kind::Presence, key, Demand::Quorum, Extent::Presence)
-            .await
+        self.presence_by(key, self.deadline()).await
+    }
+
+    /// Whether a key has a value, by a deadline that other steps share.
+    pub async fn presence_by(&self, key: Key, deadline: Instant) -> Outcome<ReadAnswer> {
+        let patience = Patience::Wait;
+        let limits = Limits { deadline, patience };
+        self.read(
+            Kind::Presence,
+            key,
+            Demand::Quorum,
+            Extent::Presence,
+            limits,
+        )
+        .await
     }
 
     /// Deletes a key: a tombstone above what was read.
     pub async fn delete(&self, key: Key) -> Outcome<Deleted> {
+        let deadline = self.deadline();
         if self.0.options.strict_delete {
             let down = self.down_for(&key);
             if !down.is_empty() {
                 return Outcome::NotDone(Failure::NotAllUp(down));
             }
         }
-        let seen = match self.presence(key.clone()).await {
+        let seen = match self.presence_by(key.clone(), deadline).await {
             Outcome::Done(ReadAnswer { value: None, .. }) => {
                 return Outcome::Done(Deleted::Nothing);
             }
@@ -224,10 +262,8 @@ impl Broker {
                 return Outcome::NotDone(failure);
             }
         };
-        match self
-            .write(Kind::Delete, key, Content::Tombstone, seen)
-            .await
-        {
+        let content = Content::Tombstone;
+        match self.write(Kind::Delete, key, content, seen, deadline).await {
             Outcome::Done(_) => Outcome::Done(Deleted::Value),
             Outcome::NotDone(failure) => Outcome::NotDone(failure),
             Outcome::Unknown(failure) => Outcome::Unknown(failure),
@@ -240,9 +276,12 @@ impl Broker {
         key: Key,
         content: Content,
         above: Option<Version>,
+        deadline: Instant,
     ) -> Outcome<Version> {
-        self.run(kind, Write::new(key, content, above, self.operation_ms()))
-            .await
+        let patience = Patience::Wait;
+        let limits = Limits { deadline, patience };
+        let write = |left_ms| Write::new(key, content, above, left_ms);
+        self.run(kind, limits, write).await.0
     }
 
     async fn read(
@@ -251,16 +290,20 @@ impl Broker {
         key: Key,
         demand: Demand,
         extent: Extent,
+        limits: Limits,
     ) -> Outcome<ReadAnswer> {
-        self.run(
-            kind,
-            Read::new(key, demand, extent, HEDGE_MS, self.operation_ms()),
-        )
-        .await
-    }
-
-    fn operation_ms(&self) -> u64 {
-        u64::try_from(self.0.options.operation.as_millis()).unwrap_or(u64::MAX)
+        let read = |left_ms| Read::new(key, demand, extent, HEDGE_MS, left_ms);
+        let (mut outcome, room) = self.run(kind, limits, read).await;
+        if let Outcome::Done(ReadAnswer {
+            value: Some((_, bytes)),
+            ..
+        }) = &mut outcome
+            && let Some(room) = room
+            && !bytes.is_empty()
+        {
+            *bytes = room.house(std::mem::take(bytes));
+        }
+        outcome
     }
 
     /// Members of the key's slot that cannot be asked now.

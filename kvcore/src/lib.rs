@@ -9,6 +9,7 @@ pub mod limits;
 pub mod notation;
 pub mod path;
 pub mod placement;
+pub mod planted;
 pub mod record;
 pub mod replica;
 pub mod slot;

@@ -33,6 +33,8 @@ pub enum Kind {
     NotDoneYetDone,
     /// One version, two contents.
     VersionTwice,
+    /// A value came back under a higher version than it was written with.
+    Reversioned,
     /// A write was acknowledged below what it should have overwritten.
     WriteBelow,
     /// A value was returned after its time.
@@ -63,6 +65,10 @@ struct Written {
     key: u16,
     not_done: bool,
     seen: bool,
+    /// The version under which it was acknowledged.
+    done: Option<Version>,
+    /// The highest version under which it was seen.
+    highest: Option<Version>,
 }
 
 /// What a version stands for.
@@ -124,6 +130,8 @@ impl Checker {
             key,
             not_done: false,
             seen: false,
+            done: None,
+            highest: None,
         };
         self.writes.insert(operation, written);
         self.keys[usize::from(key)].may_vanish |= expires;
@@ -155,6 +163,9 @@ impl Checker {
         version: Version,
         floor: Option<Version>,
     ) -> Result<(), Finding> {
+        if let Some(written) = operation.and_then(|number| self.writes.get_mut(&number)) {
+            written.done = Some(version);
+        }
         self.name(key, version, operation)?;
         if floor.is_some_and(|floor| version <= floor) {
             let what = format!("key {key}: acknowledged {version}, known before {floor:?}");
@@ -261,10 +272,26 @@ impl Checker {
         let stands = value.map_or(Stands::Tombstone, Stands::Value);
         let known = *self.versions.entry((key, version)).or_insert(stands);
         if known == stands {
-            return Ok(());
+            return value.map_or(Ok(()), |operation| self.under(key, operation, version));
         }
         let what = format!("key {key}: {version} is {known:?} and {stands:?}");
         Err((Kind::VersionTwice, what))
+    }
+
+    /// A write that is tried again takes a higher version each time, and is acknowledged under the
+    /// last. Above that one its value must not be seen: it would hide later writes.
+    fn under(&mut self, key: u16, operation: u64, version: Version) -> Result<(), Finding> {
+        let Some(written) = self.writes.get_mut(&operation) else {
+            return Ok(());
+        };
+        written.highest = written.highest.max(Some(version));
+        match (written.done, written.highest) {
+            (Some(done), Some(highest)) if highest > done => {
+                let what = format!("key {key}: operation {operation} done {done}, seen {highest}");
+                Err((Kind::Reversioned, what))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn raise(&mut self, key: u16, version: Version) {

@@ -44,6 +44,9 @@ pub struct Arguments {
     /// With `--seed`: prints the plan.
     #[arg(long, requires = "seed")]
     print: bool,
+    /// With `--seed`: prints every event as it happens.
+    #[arg(long, requires = "seed")]
+    loud: bool,
     /// Runs seeds for so many hours, fractions allowed, instead of a number of them.
     #[arg(long)]
     hours: Option<f64>,
@@ -53,6 +56,11 @@ pub struct Arguments {
     /// Failing seeds after which it ends.
     #[arg(long, default_value_t = 1)]
     failures: usize,
+    /// Plants a bug, and demands that it is found within the seeds; needs a build with
+    /// `--features planted`. `all` does so with each.
+    #[cfg(feature = "planted")]
+    #[arg(long)]
+    bug: Option<String>,
     /// Leaves failing seeds as long as they are.
     #[arg(long)]
     no_shrink: bool,
@@ -74,7 +82,9 @@ fn one(arguments: &Arguments, seed: u64) -> Result<bool> {
     if arguments.print {
         print_plan(&plan);
     }
+    plan.loud = arguments.loud;
     let ran = run_caught(&plan);
+    plan.loud = false;
     let again = run_caught(&plan);
     if ran.trace != again.trace || ran.violation != again.violation {
         bail!("seed {seed} went another way the second time: the simulation is not deterministic");
@@ -105,6 +115,10 @@ fn many(arguments: &Arguments) -> Result<bool> {
         threads: arguments.threads.unwrap_or(cores),
         failures_max: arguments.failures,
     };
+    #[cfg(feature = "planted")]
+    if let Some(bug) = &arguments.bug {
+        return crate::bugs::hunt_for(bug, hunt);
+    }
     let bar = match arguments.hours {
         Some(_) => ProgressBar::new_spinner(),
         None => ProgressBar::new(arguments.seeds),

@@ -15,6 +15,8 @@
 //!
 //! docs/simulation.md tells how to use it.
 
+#[cfg(feature = "planted")]
+pub mod bugs;
 pub mod checker;
 pub mod cli;
 pub mod disk;

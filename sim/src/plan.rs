@@ -17,6 +17,8 @@ pub struct Plan {
     pub seed: u64,
     /// The cluster.
     pub shape: Shape,
+    /// Whether everything that happens is printed, for people who look for a bug.
+    pub loud: bool,
     /// What happens; between two acts all incidents end and the copies must become equal.
     pub acts: Vec<Act>,
 }

@@ -9,7 +9,7 @@ mod node;
 
 use std::{
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     hash::{DefaultHasher, Hash, Hasher},
 };
 
@@ -84,7 +84,9 @@ enum Caller {
         pass: u64,
         tag: pass::Tag,
     },
-    /// Nobody: the request came twice.
+    /// The second copy of a request: carried out if the first was.
+    Again(u64),
+    /// Nobody.
     Nobody,
 }
 
@@ -177,6 +179,11 @@ struct World<'a> {
     nodes: Vec<Node>,
     fronts: Vec<Front>,
     links: Links,
+    /// Requests of which a second copy is under way, by who waits for the first: the copy's
+    /// number.
+    copied: BTreeMap<(usize, u64, u64, machine::Tag), u64>,
+    /// Copies of requests that were carried out.
+    repeatable: BTreeSet<u64>,
     /// Wall clocks, members first: milliseconds off the true time.
     skews_ms: Vec<i64>,
     /// When each wall clock jumped last.
@@ -213,6 +220,8 @@ impl<'a> World<'a> {
             scheduled: 0,
             nodes,
             fronts,
+            copied: BTreeMap::new(),
+            repeatable: BTreeSet::new(),
             links: Links::new(plan.seed, shape.ends(), shape.network),
             skews_ms: shape.skews_ms.clone(),
             jumped_us: vec![0; shape.ends()],
@@ -266,7 +275,16 @@ impl<'a> World<'a> {
         Ok(())
     }
 
+    /// Prints one event, cut to what fits a line or two.
+    fn say(&self, event: &Event) {
+        let text: String = format!("{event:?}").chars().take(400).collect();
+        println!("{:>12.6} {text}", self.now_us as f64 / 1e6);
+    }
+
     fn carry_out(&mut self, event: Event) {
+        if self.plan.loud {
+            self.say(&event);
+        }
         self.now_us.hash(&mut self.trace);
         std::mem::discriminant(&event).hash(&mut self.trace);
         match event {
@@ -350,7 +368,7 @@ impl<'a> World<'a> {
                 pass,
                 tag,
             } => self.on_pass_answer(node, life, pass, tag, answer),
-            Caller::Nobody => {}
+            Caller::Again(_) | Caller::Nobody => {}
         }
     }
 }

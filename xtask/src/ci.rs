@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, anyhow};
 
-use crate::{command::Command, setup, tests_run, tidy};
+use crate::{command::Command, setup, sim, tests_run, tidy};
 
 /// One step: its name, the command that repeats it alone, and what it does.
 struct Step<'a> {
@@ -88,6 +88,11 @@ fn steps(root: &Path, without_root: bool) -> Result<Vec<Step<'_>>> {
             again: test.to_owned(),
             run: Box::new(move || tests_run::run(root, without_root)),
         },
+        command_step("simulation", sim::command(root, &["--seeds", "2500"])),
+        command_step(
+            "planted bugs",
+            sim::command(root, &["--seeds", "300", "--bug", "all"]),
+        ),
     ])
 }
 

@@ -4,6 +4,7 @@ mod ci;
 mod command;
 mod sanitize;
 mod setup;
+mod sim;
 mod tests_run;
 mod tidy;
 
@@ -46,6 +47,15 @@ enum Task {
     Sanitize,
     /// Installs the tools of `cargo xtask ci` that cargo can install, unless they are there.
     Setup,
+    /// Runs brokers and members on a simulated disk, network and clock, one seed a run.
+    ///
+    /// `cargo xtask sim --help` tells what can be asked; docs/simulation.md what it means.
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// Passed on to the simulation, such as `--seeds 2000`, `--seed 7` or `--hours 8`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Runs everything that CI runs: format, lints, licences, documentation, tidy, tests.
     ///
     /// Stops at the first step that fails and says how to run that step alone.
@@ -63,6 +73,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(&root),
         Task::Sanitize => sanitize::run(&root),
         Task::Setup => setup::run(&root),
+        Task::Sim { arguments } => sim::run(&root, &arguments),
         Task::Ci { without_root } => ci::run(&root, without_root),
     };
     match done {

@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use kvcore::{
     key::Key,
+    limits::CHUNK_BYTES,
     notation::{print_content, print_document, print_entry, print_key},
     path::{DotPath, escape_segment},
     record::ValueMeta,
     value::{Content, Value},
 };
+use tokio::time::Instant;
 
 use super::{Command, End, HELP, Response};
 use crate::{
@@ -77,6 +79,7 @@ async fn get(broker: &Broker, key: Key, demand: Demand) -> Response {
         }
     };
     let mut notes = notes(broker, answer.partial.as_ref());
+    let held = held(answer.value.as_ref());
     let end = if let Some((meta, bytes)) = answer.value {
         let content = content_of(&meta, bytes);
         content.map_or_else(
@@ -92,18 +95,21 @@ async fn get(broker: &Broker, key: Key, demand: Demand) -> Response {
     };
     Response {
         notes,
+        held,
         ..Response::of(end)
     }
 }
 
 async fn query(broker: &Broker, path: &DotPath, typed: &str, demand: Demand) -> Response {
-    let answer = match broker.get(path.key().clone(), demand).await {
+    let deadline = broker.deadline();
+    let answer = match broker.get_by(path.key().clone(), demand, deadline).await {
         Outcome::Done(answer) => answer,
         Outcome::NotDone(failure) | Outcome::Unknown(failure) => {
             return Response::not_done(&failure);
         }
     };
     let mut notes = notes(broker, answer.partial.as_ref());
+    let mut held = held(answer.value.as_ref());
     let end = match look_up(&mut notes, answer, path) {
         Ok(value) => {
             let of = serde_json::to_string(typed).expect("every string is JSON");
@@ -112,10 +118,13 @@ async fn query(broker: &Broker, path: &DotPath, typed: &str, demand: Demand) -> 
         Err(end) => end,
     };
     if end == End::NotFound {
-        notes.extend(dotted_key_hint(broker, path).await);
+        // Nothing of the value is in the reply: others may have its room while this one asks.
+        held.clear();
+        notes.extend(dotted_key_hint(broker, path, deadline).await);
     }
     Response {
         notes,
+        held,
         ..Response::of(end)
     }
 }
@@ -152,12 +161,13 @@ fn look_up(notes: &mut Vec<String>, answer: ReadAnswer, path: &DotPath) -> Resul
 }
 
 /// A hint when keys exist that the path meant had its dots been escaped.
-async fn dotted_key_hint(broker: &Broker, path: &DotPath) -> Option<String> {
+async fn dotted_key_hint(broker: &Broker, path: &DotPath, deadline: Instant) -> Option<String> {
     for (at, name) in path.dotted_keys().take(HINTS_MAX).enumerate() {
         let Ok(key) = Key::copy_from(name.as_bytes()) else {
             continue;
         };
-        if let Outcome::Done(ReadAnswer { value: Some(_), .. }) = broker.presence(key).await {
+        let presence = broker.presence_by(key, deadline).await;
+        if let Outcome::Done(ReadAnswer { value: Some(_), .. }) = presence {
             let rest = path.steps()[at + 1..].iter().map(String::as_str);
             return Some(hint(std::iter::once(name.as_str()).chain(rest)));
         }
@@ -206,7 +216,11 @@ async fn scan(broker: &Broker, plan: ScanPlan, demand: Demand) -> Response {
         notes.push(partial_scan(&page));
     }
     let mut entries = Vec::with_capacity(page.entries.len());
+    let mut held = Vec::new();
     for (key, meta, bytes) in page.entries {
+        if bytes.len() > CHUNK_BYTES {
+            held.push(bytes.clone());
+        }
         match content_of(&meta, bytes) {
             Ok(content) => entries.push(print_entry(&key, &content)),
             Err(_) => notes.push(format!("{}: its value cannot be read", print_key(&key))),
@@ -216,11 +230,18 @@ async fn scan(broker: &Broker, plan: ScanPlan, demand: Demand) -> Response {
     Response {
         notes,
         entries,
+        held,
         end: End::Scanned {
             count,
             next_after: page.next_after,
         },
     }
+}
+
+/// The bytes that hold room for the reply made of them.
+fn held(value: Option<&(ValueMeta, Bytes)>) -> Vec<Bytes> {
+    let large = value.filter(|(_, bytes)| bytes.len() > CHUNK_BYTES);
+    large.map(|(_, bytes)| bytes.clone()).into_iter().collect()
 }
 
 fn content_of(meta: &ValueMeta, bytes: Bytes) -> Result<Content, End> {

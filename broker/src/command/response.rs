@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use bytes::Bytes;
 use kvcore::{key::Key, notation::print_key};
 
 use super::SyntaxError;
@@ -16,6 +17,8 @@ pub struct Response {
     pub entries: Vec<String>,
     /// The final line.
     pub end: End,
+    /// Large values it was made of: their room is held until the response is dropped.
+    pub held: Vec<Bytes>,
 }
 
 /// The final line of a response.
@@ -56,6 +59,7 @@ impl Response {
             notes: Vec::new(),
             entries: Vec::new(),
             end,
+            held: Vec::new(),
         }
     }
 

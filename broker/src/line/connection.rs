@@ -5,15 +5,20 @@ use std::{io, time::Duration};
 use bytes::{BufMut, Bytes};
 use kvnet::shutdown::Shutdown;
 use tokio::{
-    net::{TcpStream, tcp::OwnedReadHalf},
-    sync::OwnedSemaphorePermit,
-    time::{Instant, sleep_until},
+    io::AsyncWriteExt,
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
     Budget, LineLimits,
+    incoming::{self, Incoming, sleep},
     outbox::Outbox,
-    pipeline::{Pipeline, Room, room_in},
+    pace::Pace,
+    pipeline::Pipeline,
     splitter::{Piece, Splitter},
 };
 use crate::{
@@ -24,38 +29,35 @@ use crate::{
 /// Most bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// A long line counts as moving while so many bytes of it come within the stall time.
-const LINE_PACE_BYTES: usize = 1024 * 1024;
+/// How long a connection that is cut goes on taking bytes nobody wants: if it were closed before
+/// them, its last message could be lost with it.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// A client and what it is being answered.
 pub(super) struct Connection {
     limits: LineLimits,
-    budget: Budget,
     shutdown: Shutdown,
     splitter: Splitter,
+    line: Incoming,
     pipeline: Pipeline,
     outbox: Outbox,
-    /// Share of the budget of the line that is being read.
-    line_share: Option<OwnedSemaphorePermit>,
-    /// Length up to which that share is enough, now or once there is room.
-    line_covered: usize,
-    line_room: Option<Room>,
-    /// When the line that is being read has to have moved on, and how long it has to be then.
-    line_due: Option<(Instant, usize)>,
+    /// How fast the client has to read while it holds a share.
+    reply_pace: Pace,
     /// The client sends nothing more.
     is_eof: bool,
     /// No more commands are taken.
     is_ending: bool,
+    /// The client was cut in the middle of a line.
+    is_cut: bool,
 }
 
 /// What woke the connection.
 enum Woken {
     Progress,
-    Written,
+    Written(usize),
     Readable,
-    Room(Option<OwnedSemaphorePermit>),
+    Line(incoming::Event),
     Stop,
-    LineStalled,
     ReaderStalled,
 }
 
@@ -68,17 +70,15 @@ impl Connection {
     ) -> Self {
         Self {
             splitter: Splitter::new(limits.line_bytes_max),
-            pipeline: Pipeline::new(broker, budget.clone(), limits),
+            line: Incoming::new(limits, budget.clone()),
+            pipeline: Pipeline::new(broker, budget, limits),
+            reply_pace: Pace::new(limits.grace, limits.pace),
             limits,
-            budget,
             shutdown,
             outbox: Outbox::default(),
-            line_share: None,
-            line_covered: limits.small_bytes,
-            line_room: None,
-            line_due: None,
             is_eof: false,
             is_ending: false,
+            is_cut: false,
         }
     }
 
@@ -93,40 +93,41 @@ impl Connection {
             if self.outbox.bytes() == 0 {
                 written_at = Instant::now();
                 if self.is_ending && self.pipeline.is_empty() {
+                    if self.is_cut {
+                        linger(&reader, &mut writer).await?;
+                    }
                     return Ok(());
                 }
             }
             self.pipeline.advance(&mut self.outbox);
             let is_reading = self.is_reading();
-            self.note_line(is_reading);
-            let line_due = self.line_due.map(|(due, _)| due);
-            let reader_due = written_at + self.limits.stall;
             let has_output = self.outbox.bytes() > 0;
+            self.note_time(is_reading, has_output);
+            let reader_due = written_at + self.limits.stall;
             let woken = tokio::select! {
                 () = self.pipeline.progress() => Woken::Progress,
                 written = self.outbox.write_some(&mut writer), if has_output => {
-                    written?;
-                    Woken::Written
+                    Woken::Written(written?)
                 }
                 readable = reader.readable(), if is_reading => {
                     readable?;
                     Woken::Readable
                 }
-                Some(share) = room(&mut self.line_room) => Woken::Room(share),
+                event = self.line.event() => Woken::Line(event),
                 () = self.shutdown.stopped(), if !self.is_ending => Woken::Stop,
-                Some(()) = sleep(line_due) => Woken::LineStalled,
                 () = sleep_until(reader_due), if has_output => Woken::ReaderStalled,
+                Some(()) = sleep(self.reply_pace.due()) => Woken::ReaderStalled,
             };
             match woken {
                 Woken::Progress => {}
-                Woken::Written => written_at = Instant::now(),
-                Woken::Readable => self.read(&reader)?,
-                Woken::Room(share) => {
-                    self.line_room = None;
-                    self.line_share = share;
+                Woken::Written(bytes) => {
+                    written_at = Instant::now();
+                    self.reply_pace.moved(bytes, written_at);
                 }
+                Woken::Readable => self.read(&reader)?,
+                Woken::Line(event) => self.on_line(event),
                 Woken::Stop => self.is_ending = true,
-                Woken::LineStalled => self.stalled(),
+                // What it does not read it cannot be told.
                 Woken::ReaderStalled => return Err(io::ErrorKind::TimedOut.into()),
             }
         }
@@ -138,81 +139,61 @@ impl Connection {
     }
 
     fn is_reading(&self) -> bool {
-        self.has_room() && !self.is_eof && self.line_room.is_none()
+        self.has_room() && !self.is_eof && !self.line.waits_for_room()
+    }
+
+    /// Lets time run for whom the client keeps waiting: others who wait for a share it holds.
+    fn note_time(&mut self, is_reading: bool, has_output: bool) {
+        self.line.note(is_reading && self.splitter.is_mid_line());
+        let holds_share =
+            self.line.holds_share() || self.outbox.holds_share() || self.pipeline.holds_share();
+        if has_output && holds_share {
+            self.reply_pace.run(true, Instant::now());
+        } else {
+            self.reply_pace.reset();
+        }
     }
 
     /// Hands complete lines to the pipeline while there is room.
     fn take_lines(&mut self) {
         while self.has_room() {
             match self.splitter.next_piece() {
-                Some(Piece::Line(line)) => self.take(&line),
+                Some(Piece::Line(line)) => self.take(line),
                 Some(Piece::TooLong) => {
-                    self.release();
+                    self.line.end();
                     let limit = self.limits.line_bytes_max;
-                    self.refuse(format!("a line has at most {limit} bytes"));
+                    self.refuse(End::Syntax(format!("a line has at most {limit} bytes")));
                 }
                 None => {
                     self.is_ending |= self.is_eof;
                     break;
                 }
             }
-            self.line_due = None;
         }
-        if self.has_room()
-            && self.line_room.is_none()
-            && self.splitter.pending() > self.line_covered
-        {
-            // Nobody knows yet how long the line will be; whoever waits for the second part holds
-            // some of the first, never the other way round.
-            let medium = self.limits.medium_bytes.min(self.limits.line_bytes_max);
-            let (part, covered) = if self.line_covered < medium {
-                (&self.budget.medium_lines, medium)
-            } else {
-                (&self.budget.huge_lines, self.limits.line_bytes_max + 2)
-            };
-            self.line_room = Some(room_in(part, covered));
-            self.line_covered = covered;
+        if self.has_room() {
+            self.line.cover(self.splitter.pending());
         }
     }
 
-    /// The line that was being read is over.
-    fn release(&mut self) -> Option<OwnedSemaphorePermit> {
-        self.line_covered = self.limits.small_bytes;
-        self.line_share.take()
-    }
-
-    fn take(&mut self, line: &Bytes) {
-        let share = self.release().and_then(|mut share| {
+    fn take(&mut self, line: Bytes) {
+        let share = self.line.end().and_then(|mut share| {
             self.splitter.shrink();
             share.split(line.len().min(share.num_permits()))
         });
-        if is_blank(line) {
+        if line.len() > self.limits.small_bytes {
+            return self.pipeline.push_large(line, share);
+        }
+        if is_blank(&line) {
             return;
         }
-        match Command::parse(line) {
+        match Command::parse(&line) {
             Ok(command) => self.pipeline.push(command, share),
             Err(error) => self.pipeline.push_response(&error.into()),
         }
     }
 
-    fn refuse(&mut self, why: String) {
-        self.pipeline.push_response(&Response::of(End::Syntax(why)));
-    }
-
-    /// Keeps the time by which a begun line has to move on; only while it is being read.
-    fn note_line(&mut self, is_reading: bool) {
-        if !is_reading || !self.splitter.is_mid_line() {
-            self.line_due = None;
-            return;
-        }
-        let length = self.splitter.pending();
-        if self
-            .line_due
-            .is_none_or(|(_, due_length)| length >= due_length)
-        {
-            let due = Instant::now() + self.limits.stall;
-            self.line_due = Some((due, length + LINE_PACE_BYTES));
-        }
+    fn refuse(&mut self, why: End) {
+        self.pipeline.push_response(&Response::of(why));
     }
 
     fn read(&mut self, reader: &OwnedReadHalf) -> io::Result<()> {
@@ -221,30 +202,66 @@ impl Connection {
         match reader.try_read_buf(&mut buffer.limit(READ_BYTES)) {
             // Half a command is no command: what it would have been nobody knows.
             Ok(0) => self.is_eof = true,
-            Ok(_) => {}
+            Ok(bytes) => self.line.received(bytes),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    fn stalled(&mut self) {
-        let seconds = Duration::as_secs(&self.limits.stall);
-        self.refuse(format!("the line did not go on within {seconds} s"));
+    fn on_line(&mut self, event: incoming::Event) {
+        match event {
+            incoming::Event::Room(Some(share)) => self.line.got_room(share),
+            incoming::Event::Room(None) => {
+                let why = format!(
+                    "no room for a line of more than {} bytes within {} ms: lines of other \
+                     clients hold it; try again",
+                    self.splitter.pending(),
+                    self.limits.room_wait.as_millis()
+                );
+                // Its rest is skipped, and the client may go on.
+                self.line.end();
+                self.splitter.skip_line();
+                self.refuse(End::NotDone(why));
+            }
+            incoming::Event::Stalled => {
+                let seconds = Duration::as_secs(&self.limits.stall);
+                self.cut(End::Syntax(format!(
+                    "the line did not go on within {seconds} s"
+                )));
+            }
+            incoming::Event::Slow => {
+                let pace = self.limits.pace;
+                self.cut(End::NotDone(format!(
+                    "a line this large has to come with {pace} bytes a second"
+                )));
+            }
+        }
+    }
+
+    /// Ends the connection in the middle of a line, with a last message.
+    fn cut(&mut self, why: End) {
+        self.line.end();
+        self.splitter = Splitter::new(self.limits.line_bytes_max);
+        self.refuse(why);
         self.is_ending = true;
+        self.is_cut = true;
     }
 }
 
-/// Ends with `None` where no room is waited for.
-async fn room(room: &mut Option<Room>) -> Option<Option<OwnedSemaphorePermit>> {
-    match room {
-        Some(room) => Some(room.await.ok()),
-        None => None,
-    }
-}
-
-/// Ends with `None` where there is no time to wait for.
-async fn sleep(until: Option<Instant>) -> Option<()> {
-    sleep_until(until?).await;
-    Some(())
+/// Says that nothing follows, and lets what is still coming pass by.
+async fn linger(reader: &OwnedReadHalf, writer: &mut OwnedWriteHalf) -> io::Result<()> {
+    writer.shutdown().await?;
+    let mut nobody = vec![0; READ_BYTES];
+    let end = async {
+        loop {
+            reader.readable().await?;
+            match reader.try_read(&mut nobody) {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                _ => {}
+            }
+        }
+    };
+    timeout(LINGER, end).await.unwrap_or(Ok(()))
 }

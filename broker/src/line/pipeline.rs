@@ -1,30 +1,33 @@
 //! The commands of one connection: many at once, those that meet in the order they were sent.
 //!
 //! Commands on the same key run one after the other; a scan runs when all before it are done and
-//! before all after it. Responses leave in the order of the commands.
+//! before all after it. Responses leave in the order of the commands. A large line is parsed on
+//! a thread of its own; until it is known what it touches, nothing behind it begins.
 
 use std::{
     collections::{HashSet, VecDeque},
     pin::Pin,
     sync::Arc,
+    time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit};
+use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking, time::timeout};
 
-use super::{Budget, LineLimits, Part, outbox::Outbox};
+use super::{Budget, LineLimits, Part, incoming::until_room, outbox::Outbox};
 use crate::{
-    command::{Command, Response, Touches},
+    command::{Command, End, Response, SyntaxError, Touches, is_blank},
     shell::Broker,
 };
 
-/// Room that is being waited for.
-pub(super) type Room =
-    Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
+/// Room that is being waited for; none when it did not come in time.
+pub(super) type Room = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
 
-/// Waits for a share of the part.
-pub(super) fn room_in(part: &Part, bytes: usize) -> Room {
-    Box::pin(Arc::clone(&part.room).acquire_many_owned(part.share(bytes)))
+/// Waits for a share of the part, but not longer than `wait`.
+pub(super) fn room_in(part: &Part, bytes: usize, wait: Duration) -> Room {
+    let share = Arc::clone(&part.room).acquire_many_owned(part.share(bytes));
+    Box::pin(async move { timeout(wait, share).await.ok()?.ok() })
 }
 
 /// The commands not yet answered.
@@ -35,7 +38,7 @@ pub(super) struct Pipeline {
     slots: VecDeque<Slot>,
     /// Number of the first slot, counted from the connection's first command.
     first: u64,
-    running: FuturesUnordered<BoxFuture<'static, Ran>>,
+    running: FuturesUnordered<BoxFuture<'static, Ended>>,
     /// Room for the first response, which is large.
     room: Option<Room>,
 }
@@ -46,12 +49,28 @@ struct Slot {
 }
 
 enum State {
+    /// A large line that is not a command yet.
+    Parsing,
     /// Not started; a large line's share of the budget.
     Waiting(Command, Option<OwnedSemaphorePermit>),
     Running,
     /// Its response was large and there was no room: it is read again once there is.
     Again(Command, usize),
     Done(String, Option<OwnedSemaphorePermit>),
+}
+
+/// What ended of what runs.
+enum Ended {
+    Parsed(Parsed),
+    Ran(Ran),
+}
+
+/// A large line, read.
+struct Parsed {
+    number: u64,
+    /// `None` when the line says nothing.
+    command: Option<Result<Command, Response>>,
+    share: Option<OwnedSemaphorePermit>,
 }
 
 /// A command that ran.
@@ -61,6 +80,8 @@ struct Ran {
     again: Option<Command>,
     text: String,
     share: Option<OwnedSemaphorePermit>,
+    /// Room of large values in the text, held until the text has a share of its own.
+    _held: Vec<Bytes>,
 }
 
 impl Pipeline {
@@ -91,6 +112,39 @@ impl Pipeline {
             touches: command.touches(),
             state: State::Waiting(command, share),
         });
+    }
+
+    /// Takes a large line, with its share of the budget; it is parsed where it holds up nobody.
+    pub(super) fn push_large(&mut self, line: Bytes, share: Option<OwnedSemaphorePermit>) {
+        let number = self.first + self.slots.len() as u64;
+        // It may turn out to touch anything.
+        self.slots.push_back(Slot {
+            touches: Touches::All,
+            state: State::Parsing,
+        });
+        // The share goes along: if the client leaves, the line is there until it is parsed.
+        let parsing = spawn_blocking(move || {
+            let command = (!is_blank(&line)).then(|| Command::parse(&line));
+            (command, share)
+        });
+        let parsed = async move {
+            let (command, share) = parsing.await.unwrap_or_else(|error| {
+                let why = SyntaxError(format!("the line could not be parsed: {error}"));
+                (Some(Err(why)), None)
+            });
+            Ended::Parsed(Parsed {
+                number,
+                command: command.map(|command| command.map_err(Response::from)),
+                share,
+            })
+        };
+        self.running.push(parsed.boxed());
+    }
+
+    /// Whether responses that wait to be written hold a share.
+    pub(super) fn holds_share(&self) -> bool {
+        let mut states = self.slots.iter().map(|slot| &slot.state);
+        states.any(|state| matches!(state, State::Done(_, Some(_))))
     }
 
     /// Takes a response that needs no work.
@@ -127,7 +181,8 @@ impl Pipeline {
         }) = self.slots.front()
             && self.room.is_none()
         {
-            self.room = Some(room_in(&self.budget.first_replies, *bytes));
+            let (part, wait) = (&self.budget.first_replies, self.limits.room_wait);
+            self.room = Some(room_in(part, *bytes, wait));
         }
     }
 
@@ -171,14 +226,16 @@ impl Pipeline {
         let number = self.first + at as u64;
         let again = command.only_reads().then(|| command.clone());
         let ran = async move {
-            let text = command.execute(&broker).await.to_text();
+            let response = command.execute(&broker).await;
+            let text = response.to_text();
             drop(line);
-            Ran {
+            Ended::Ran(Ran {
                 number,
                 again,
                 text,
                 share,
-            }
+                _held: response.held,
+            })
         };
         self.running.push(ran.boxed());
     }
@@ -187,8 +244,11 @@ impl Pipeline {
     /// Cancel-safe. Never ends while nothing can happen.
     pub(super) async fn progress(&mut self) {
         tokio::select! {
-            Some(ran) = self.running.next() => self.on_ran(ran),
-            Some(room) = next_room(&mut self.room) => {
+            Some(ended) = self.running.next() => match ended {
+                Ended::Parsed(parsed) => self.on_parsed(parsed),
+                Ended::Ran(ran) => self.on_ran(ran),
+            },
+            Some(room) = until_room(&mut self.room) => {
                 self.room = None;
                 self.on_room(room);
             }
@@ -196,8 +256,30 @@ impl Pipeline {
         }
     }
 
+    fn slot(&mut self, number: u64) -> &mut Slot {
+        let at = usize::try_from(number - self.first).expect("slots are few");
+        &mut self.slots[at]
+    }
+
+    fn on_parsed(&mut self, parsed: Parsed) {
+        *self.slot(parsed.number) = match parsed.command {
+            Some(Ok(command)) => Slot {
+                touches: command.touches(),
+                state: State::Waiting(command, parsed.share),
+            },
+            Some(Err(response)) => Slot {
+                touches: Touches::Nothing,
+                state: State::Done(response.to_text(), None),
+            },
+            // A blank line has no response.
+            None => Slot {
+                touches: Touches::Nothing,
+                state: State::Done(String::new(), None),
+            },
+        };
+    }
+
     fn on_ran(&mut self, ran: Ran) {
-        let at = usize::try_from(ran.number - self.first).expect("slots are few");
         let is_large = ran.text.len() > self.limits.small_bytes;
         let state = match (ran.share, ran.again) {
             (None, Some(again)) if is_large => {
@@ -210,23 +292,25 @@ impl Pipeline {
             }
             (share, _) => State::Done(ran.text, share),
         };
-        self.slots[at].state = state;
+        self.slot(ran.number).state = state;
     }
 
-    fn on_room(&mut self, room: Result<OwnedSemaphorePermit, AcquireError>) {
+    fn on_room(&mut self, room: Option<OwnedSemaphorePermit>) {
+        let wait_ms = self.limits.room_wait.as_millis();
         let Some(first) = self.slots.front_mut() else {
             return;
         };
-        if let State::Again(command, _) = std::mem::replace(&mut first.state, State::Running) {
-            self.start(0, command, None, room.ok());
+        let State::Again(command, bytes) = std::mem::replace(&mut first.state, State::Running)
+        else {
+            return;
+        };
+        if room.is_some() {
+            return self.start(0, command, None, room);
         }
-    }
-}
-
-/// Ends with `None` where no room is waited for.
-async fn next_room(room: &mut Option<Room>) -> Option<Result<OwnedSemaphorePermit, AcquireError>> {
-    match room {
-        Some(room) => Some(room.await),
-        None => None,
+        let why = format!(
+            "no room for a reply of {bytes} bytes within {wait_ms} ms: replies to other clients \
+             hold it; try again"
+        );
+        first.state = State::Done(Response::of(End::NotDone(why)).to_text(), None);
     }
 }

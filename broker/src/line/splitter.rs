@@ -92,6 +92,12 @@ impl Splitter {
         None
     }
 
+    /// Drops the line that has begun, and skips the rest of it.
+    pub fn skip_line(&mut self) {
+        self.clear();
+        self.skipping = true;
+    }
+
     /// Moves what is left out of the memory that a large line took.
     pub fn shrink(&mut self) {
         self.buffer = BytesMut::from(&self.buffer[..]);
@@ -138,6 +144,22 @@ mod tests {
             line("abc"),
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_line_that_is_not_wanted_is_skipped_to_its_end() {
+        let mut splitter = Splitter::new(10);
+        splitter.buffer().extend_from_slice(b"abc");
+        assert_eq!(splitter.next_piece(), None);
+        splitter.skip_line();
+        assert!(splitter.is_mid_line() && splitter.pending() == 0);
+        splitter
+            .buffer()
+            .extend_from_slice(b"defghijklmnopqrstuvwxyz");
+        assert_eq!(splitter.next_piece(), None);
+        splitter.buffer().extend_from_slice(b"\nab\n");
+        assert_eq!(splitter.next_piece(), Some(line("ab")));
+        assert!(!splitter.is_mid_line());
     }
 
     proptest! {

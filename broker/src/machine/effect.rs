@@ -47,6 +47,12 @@ pub enum Effect {
         /// What.
         request: Request,
     },
+    /// A value of so many bytes is about to come in chunks: make room for it before what was
+    /// asked for is sent.
+    Expect {
+        /// The value's length.
+        bytes: usize,
+    },
     /// Take this placement if it is newer than the one in use, then step with
     /// [`Event::PlacementChanged`].
     Learn(Placement),

@@ -90,6 +90,22 @@ pub enum Failure {
     /// A strict delete with a member down.
     #[error("a strict delete needs every copy's server up; down: {}", Listed(.0))]
     NotAllUp(Vec<Absent>),
+    /// Other large values took all the room there is.
+    #[error(
+        "no room for a value of {bytes} bytes within {waited_ms} ms: other large values hold it; try again"
+    )]
+    NoRoom {
+        /// The value's length.
+        bytes: usize,
+        /// How long room was waited for.
+        waited_ms: u64,
+    },
+    /// The broker works on as many operations as it may.
+    #[error("the broker is overloaded: no turn within {waited_ms} ms")]
+    NoTurn {
+        /// How long a turn was waited for.
+        waited_ms: u64,
+    },
     /// The broker refused before it began.
     #[error("{0}")]
     Refused(String),

@@ -9,7 +9,9 @@ mod collect;
 use bytes::Bytes;
 use kvcore::{
     key::Key,
+    limits::CHUNK_BYTES,
     placement::MemberIndex,
+    planted::{self, Bug},
     record::{Body, Payload, ValueMeta},
     version::Version,
     wire::Intent,
@@ -302,6 +304,9 @@ impl Read {
                 if self.extent == Extent::Presence && is_known {
                     return self.decide(cx, found, Content::Value(meta, Bytes::new()));
                 }
+                cx.effects.push(Effect::Expect {
+                    bytes: meta.length as usize,
+                });
                 let key = self.key.clone();
                 let fetch = Fetch::start(cx, key, found.version, meta.length, sources);
                 self.look_ms = cx.now.elapsed_ms.saturating_add(CHUNK_PATIENCE_MS);
@@ -341,6 +346,12 @@ impl Read {
     ) -> Progress<Outcome<ReadAnswer>> {
         let value = match &content {
             Content::Tombstone => None,
+            // Fetched to be spread: who asked for presence must not be left holding it.
+            Content::Value(meta, bytes)
+                if self.extent == Extent::Presence && bytes.len() > CHUNK_BYTES =>
+            {
+                Some((*meta, Bytes::new()))
+            }
             Content::Value(meta, bytes) => Some((*meta, bytes.clone())),
         };
         let answer = ReadAnswer {
@@ -348,13 +359,21 @@ impl Read {
             value,
             partial: found.partial,
         };
-        if is_known(cx, &self.key, &found.holders) {
+        let is_known = is_known(cx, &self.key, &found.holders);
+        if is_known || planted::is(Bug::ReadUnconfirmed) {
             return Progress::Ended(Outcome::Done(answer));
         }
+        let version = if planted::is(Bug::RepairWithNewVersion) {
+            cx.clock
+                .above(found.version, cx.now.wall)
+                .unwrap_or(found.version)
+        } else {
+            found.version
+        };
         let (store, progress) = Store::start(
             cx,
             self.key.clone(),
-            found.version,
+            version,
             content,
             Intent::Repair,
             &found.holders,

@@ -4,6 +4,9 @@
 //! request or two a member and not one a slot. Their pages are merged by version up to the first
 //! key beyond which some member may know more. A key on which the members of its slot do not
 //! agree, or whose value did not come along, is left to a [`super::read::Read`] of its own.
+//!
+//! A member that lets the page wait is not waited for where its slots have another member: that
+//! one is asked as well, and whichever answers first counts.
 
 mod merge;
 
@@ -70,8 +73,14 @@ struct Ask {
 pub struct Scan {
     plan: ScanPlan,
     demand: Demand,
+    hedge_ms: u64,
     deadline_ms: u64,
+    /// When slow members are looked at next, in milliseconds since the scan began.
+    look_ms: u64,
+    hedged: bool,
     asks: BTreeMap<Tag, Ask>,
+    /// Requests that let the page wait; their answers still count.
+    slow: BTreeSet<Tag>,
     pages: Vec<(Ask, Page)>,
     /// Members given up, with the reason.
     failed: BTreeMap<MemberIndex, String>,
@@ -81,17 +90,30 @@ pub struct Scan {
     teaching: BTreeMap<Tag, Ask>,
     placement_changes: u32,
     waits_for_placement: bool,
-    partial_slots: usize,
+}
+
+/// Who reads a slot.
+struct Readers {
+    /// Members that answered or are being asked.
+    all: Vec<MemberIndex>,
+    /// How many of them answered, or do not let the page wait yet.
+    prompt: usize,
+    /// Whether one of those reads values.
+    has_values: bool,
 }
 
 impl Scan {
-    /// A scan of one page.
-    pub fn new(plan: ScanPlan, demand: Demand, deadline_ms: u64) -> Self {
+    /// A scan of one page; members that do not answer for `hedge_ms` are not relied on.
+    pub fn new(plan: ScanPlan, demand: Demand, hedge_ms: u64, deadline_ms: u64) -> Self {
         Self {
             plan,
             demand,
+            hedge_ms,
             deadline_ms,
+            look_ms: u64::MAX,
+            hedged: false,
             asks: BTreeMap::new(),
+            slow: BTreeSet::new(),
             pages: Vec::new(),
             failed: BTreeMap::new(),
             unanswered: BTreeSet::new(),
@@ -99,13 +121,17 @@ impl Scan {
             teaching: BTreeMap::new(),
             placement_changes: 0,
             waits_for_placement: false,
-            partial_slots: 0,
         }
     }
 
     /// When the machine wants to be woken, in milliseconds since it began.
     pub fn wake_at(&self) -> u64 {
-        self.deadline_ms
+        self.look_ms.min(self.deadline_ms)
+    }
+
+    /// Whether more members than a quorum were asked because answers were slow.
+    pub fn was_hedged(&self) -> bool {
+        self.hedged
     }
 
     /// Begins.
@@ -117,7 +143,8 @@ impl Scan {
         self.failed.clear();
         self.unanswered.clear();
         self.taught.clear();
-        self.partial_slots = 0;
+        self.slow.clear();
+        self.look_ms = u64::MAX;
         self.ask_for(cx, &SlotSet::full())
     }
 
@@ -125,6 +152,7 @@ impl Scan {
     pub fn step(&mut self, cx: &mut Context<'_>, event: Event) -> Progress<Outcome<ScanPage>> {
         match event {
             Event::Wake if cx.now.elapsed_ms >= self.deadline_ms => self.too_late(cx),
+            Event::Wake if cx.now.elapsed_ms >= self.look_ms => self.look_for_slow(cx),
             Event::PlacementChanged if self.waits_for_placement => {
                 self.waits_for_placement = false;
                 self.start(cx)
@@ -225,20 +253,45 @@ impl Scan {
         self.ask_for(cx, &ask.slots)
     }
 
-    /// Members that answered or are being asked for the slot.
-    fn readers(&self, slot: Slot) -> Vec<MemberIndex> {
-        let asked = self.asks.values().chain(self.teaching.values());
-        let asked = asked.chain(self.pages.iter().map(|(ask, _)| ask));
-        asked
-            .filter(|ask| ask.slots.contains(slot))
-            .map(|ask| ask.member)
-            .collect()
+    fn readers(&self, slot: Slot) -> Readers {
+        let mut readers = Readers {
+            all: Vec::new(),
+            prompt: 0,
+            has_values: false,
+        };
+        let asked = self.asks.iter().chain(&self.teaching);
+        let asked = asked.map(|(tag, ask)| (ask, self.slow.contains(tag)));
+        let answered = self.pages.iter().map(|(ask, _)| (ask, false));
+        for (ask, is_slow) in asked.chain(answered) {
+            if ask.slots.contains(slot) {
+                readers.all.push(ask.member);
+                readers.prompt += usize::from(!is_slow);
+                readers.has_values |= !is_slow && ask.want == Want::Values;
+            }
+        }
+        readers
+    }
+
+    /// Asks others in place of members that let the page wait.
+    fn look_for_slow(&mut self, cx: &mut Context<'_>) -> Progress<Outcome<ScanPage>> {
+        self.look_ms = u64::MAX;
+        let mut slots = SlotSet::empty();
+        for (&tag, ask) in self.asks.iter().chain(&self.teaching) {
+            if self.slow.insert(tag) {
+                for slot in ask.slots.iter() {
+                    slots.insert(slot);
+                }
+            }
+        }
+        let asked = self.asks.len();
+        let progress = self.ask_for(cx, &slots);
+        self.hedged |= self.asks.len() > asked;
+        progress
     }
 
     /// Asks as many more members for these slots as a read quorum lacks.
     fn ask_for(&mut self, cx: &mut Context<'_>, slots: &SlotSet) -> Progress<Outcome<ScanPage>> {
         let mut wanted: BTreeMap<(MemberIndex, bool), SlotSet> = BTreeMap::new();
-        let mut partial_slots = 0;
         for slot in slots.iter() {
             let set = cx.placement.slot(slot).read_set().members();
             let needed = cx.placement.quorums().read_of(set.len());
@@ -247,32 +300,26 @@ impl Scan {
                 cx.is_live(member)
                     && !self.failed.contains_key(&member)
                     && !self.unanswered.contains(&(slot, member))
-                    && !readers.contains(&member)
+                    && !readers.all.contains(&member)
             };
             // Rotated by slot, so that every member reads values for its share.
             let mut order = cx.spread(set);
             order.rotate_left(slot.index() % set.len());
             let chosen: Vec<_> = order.into_iter().filter(able).collect();
-            let have = readers.len();
-            if have + chosen.len() < needed {
-                if self.demand == Demand::Quorum || have + chosen.len() == 0 {
-                    return Progress::Ended(Outcome::NotDone(self.too_few(cx, slot, have)));
-                }
-                partial_slots += 1;
+            let possible = readers.all.len() + chosen.len();
+            if possible < needed && (self.demand == Demand::Quorum || possible == 0) {
+                let able = readers.all.len();
+                return Progress::Ended(Outcome::NotDone(self.too_few(cx, slot, able)));
             }
-            for (at, member) in chosen
-                .into_iter()
-                .take(needed.saturating_sub(have))
-                .enumerate()
-            {
-                let values = have == 0 && at == 0;
+            let lacking = needed.saturating_sub(readers.prompt);
+            for (at, member) in chosen.into_iter().take(lacking).enumerate() {
+                let values = !readers.has_values && at == 0;
                 wanted
                     .entry((member, values))
                     .or_insert_with(SlotSet::empty)
                     .insert(slot);
             }
         }
-        self.partial_slots += partial_slots;
         for ((member, values), slots) in wanted {
             let want = if values { Want::Values } else { Want::Versions };
             self.send(
@@ -301,6 +348,8 @@ impl Scan {
         };
         let tag = cx.send(ask.member, request);
         self.asks.insert(tag, ask);
+        let look_ms = cx.now.elapsed_ms.saturating_add(self.hedge_ms);
+        self.look_ms = self.look_ms.min(look_ms);
     }
 
     fn too_few(&self, cx: &Context<'_>, slot: Slot, able: usize) -> Failure {
@@ -339,7 +388,9 @@ impl Scan {
     }
 
     fn finish(&self, cx: &Context<'_>) -> Progress<Outcome<ScanPage>> {
-        if self.waits_for_placement || !self.asks.is_empty() || !self.teaching.is_empty() {
+        let partial_slots = self.short_slots(cx);
+        let waits_for_members = !self.asks.is_empty() || !self.teaching.is_empty();
+        if self.waits_for_placement || (waits_for_members && partial_slots > 0) {
             return Progress::Pending;
         }
         let answers = self.pages.iter().map(|(ask, page)| merge::Answer {
@@ -355,7 +406,18 @@ impl Scan {
         Progress::Ended(Outcome::Done(ScanPage {
             items: merged.items,
             next_after: merged.next_after,
-            partial_slots: self.partial_slots,
+            partial_slots,
         }))
+    }
+
+    /// Slots for which fewer members than a read quorum answered so far.
+    fn short_slots(&self, cx: &Context<'_>) -> usize {
+        let is_short = |slot: &Slot| {
+            let set = cx.placement.slot(*slot).read_set().members();
+            let pages = self.pages.iter();
+            let answered = pages.filter(|(ask, _)| ask.slots.contains(*slot)).count();
+            answered < cx.placement.quorums().read_of(set.len())
+        };
+        Slot::all().filter(is_short).count()
     }
 }

@@ -23,11 +23,12 @@ impl Broker {
     /// The check and the write are two steps: of two adds at the same time both may store, and
     /// the later version stays.
     pub async fn add(&self, key: Key, value: &Value) -> Outcome<Added> {
+        let deadline = self.deadline();
         let (meta, bytes) = match value.to_stored() {
             Ok(stored) => stored,
             Err(error) => return Outcome::NotDone(Failure::Refused(error.to_string())),
         };
-        let seen = match self.presence(key.clone()).await {
+        let seen = match self.presence_by(key.clone(), deadline).await {
             Outcome::Done(ReadAnswer { value: Some(_), .. }) => {
                 return Outcome::Done(Added::Exists);
             }
@@ -38,7 +39,7 @@ impl Broker {
             }
         };
         let content = Content::Value(meta, bytes);
-        match self.write(Kind::Put, key, content, seen).await {
+        match self.write(Kind::Put, key, content, seen, deadline).await {
             Outcome::Done(_) => Outcome::Done(Added::Stored),
             Outcome::NotDone(failure) => Outcome::NotDone(failure),
             Outcome::Unknown(failure) => Outcome::Unknown(failure),

@@ -6,7 +6,6 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnord
 use kvcore::{
     replica::CallError,
     version::{UnixMillis, Version, VersionClock},
-    wire::Request,
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -14,7 +13,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Broker, View};
+use super::{
+    Broker, View,
+    room::{Patience, Room},
+};
 use crate::{
     limits::AFTERMATH_MS,
     machine::{
@@ -25,6 +27,15 @@ use crate::{
     },
     metrics::Kind,
 };
+
+/// Within what a machine has to end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// The command's deadline, the same for all its steps.
+    pub(super) deadline: Instant,
+    /// Whether it may wait for a turn and for room.
+    pub(super) patience: Patience,
+}
 
 /// What all machines have in common.
 pub(super) trait Machine {
@@ -80,7 +91,9 @@ machine!(Write -> Version, finishes: true, fn aftermath(&mut self, cx: &mut Cont
 machine!(Read -> ReadAnswer, finishes: false, fn was_hedged(&self) -> bool {
     Read::was_hedged(self)
 });
-machine!(Scan -> ScanPage, finishes: false);
+machine!(Scan -> ScanPage, finishes: false, fn was_hedged(&self) -> bool {
+    Scan::was_hedged(self)
+});
 
 type Answers = FuturesUnordered<BoxFuture<'static, Event>>;
 
@@ -90,47 +103,65 @@ struct Run<M> {
     machine: M,
     view: Arc<View>,
     began: Instant,
+    /// By when the command that it belongs to has to have ended.
+    deadline: Instant,
     began_at: UnixMillis,
     random: u128,
     tags: Tags,
     answers: Answers,
     effects: Vec<Effect>,
-    /// Held from the first chunk on that is asked for.
-    fetch_turn: Option<OwnedSemaphorePermit>,
-    fetches: bool,
+    patience: Patience,
+    /// Length of a large value that is about to be fetched and has no room yet.
+    expected: Option<usize>,
+    /// Held from before the first chunk is asked for.
+    room: Option<Room>,
 }
 
 impl Broker {
-    /// Runs a machine to its end, in the caller's task.
+    /// Runs a machine to its end, in the caller's task and within the caller's time: `make` is
+    /// told how many milliseconds of it are left.
+    ///
+    /// Gives the room that a large value takes along with it.
     pub(super) async fn run<M: Machine + Send + 'static>(
         &self,
         kind: Kind,
-        machine: M,
-    ) -> Outcome<M::Output> {
+        limits: Limits,
+        make: impl FnOnce(u64) -> M,
+    ) -> (Outcome<M::Output>, Option<Room>) {
+        let Limits { deadline, patience } = limits;
         let began = Instant::now();
-        let deadline = began + self.0.options.operation;
-        let permits = Arc::clone(&self.0.permits);
-        let Ok(Ok(_permit)) = timeout_at(deadline, permits.acquire_owned()).await else {
-            let why = "the broker is overloaded: no turn within the deadline".to_owned();
-            return Outcome::NotDone(Failure::Refused(why));
+        let left_ms = deadline.saturating_duration_since(began).as_millis();
+        if left_ms == 0 {
+            let why = format!(
+                "the command's {} ms were over before it came to this step",
+                self.0.options.operation.as_millis()
+            );
+            return (Outcome::NotDone(Failure::Refused(why)), None);
+        }
+        let Some(_permit) = self.turn(limits).await else {
+            let waited_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            return (Outcome::NotDone(Failure::NoTurn { waited_ms }), None);
         };
         let mut run = Run {
             broker: self.clone(),
-            machine,
+            machine: make(u64::try_from(left_ms).unwrap_or(u64::MAX)),
             view: self.view(),
             began,
+            deadline,
             began_at: self.0.clock.now(),
             random: rand::random(),
             tags: Tags::default(),
             answers: FuturesUnordered::new(),
             effects: Vec::new(),
-            fetch_turn: None,
-            fetches: false,
+            patience,
+            expected: None,
+            room: None,
         };
         let outcome = run.finish().await;
         self.0
             .metrics
             .observe(kind, &outcome, began.elapsed(), run.machine.was_hedged());
+        let room = run.room.take();
         // Bounded apart: members that are slow to finish must not take the turns of others.
         if M::FINISHES_REQUESTS
             && !run.answers.is_empty()
@@ -142,7 +173,18 @@ impl Broker {
                 drop(permit);
             });
         }
-        outcome
+        (outcome, room)
+    }
+
+    async fn turn(&self, limits: Limits) -> Option<OwnedSemaphorePermit> {
+        let turns = Arc::clone(&self.0.permits);
+        match limits.patience {
+            Patience::Wait => {
+                let turn = timeout_at(limits.deadline, turns.acquire_owned()).await;
+                turn.ok()?.ok()
+            }
+            Patience::Try => turns.try_acquire_owned().ok(),
+        }
     }
 }
 
@@ -168,7 +210,9 @@ impl<M: Machine> Run<M> {
                 next = Some(Event::PlacementChanged);
                 continue;
             }
-            self.wait_for_fetch_turn().await;
+            if let Err(failure) = self.make_room().await {
+                return Outcome::NotDone(failure);
+            }
             let wake_at = self.began + Duration::from_millis(self.machine.wake_at());
             next = Some(tokio::select! {
                 Some(event) = self.answers.next() => event,
@@ -178,16 +222,16 @@ impl<M: Machine> Run<M> {
     }
 
     /// Nothing is sent before it is polled, so a read whose chunks were just asked for can wait
-    /// here until fewer others hold large values; its deadline ends the wait.
-    async fn wait_for_fetch_turn(&mut self) {
-        if !self.fetches || self.fetch_turn.is_some() {
-            return;
+    /// here until there is room for them.
+    async fn make_room(&mut self) -> Result<(), Failure> {
+        if let Some(bytes) = self.expected.take() {
+            // Whoever holds room waits for none: a value that was overtaken gives its own back.
+            self.room = None;
+            let large_values = &self.broker.0.large_values;
+            let room = large_values.room_for(bytes, self.patience, self.deadline);
+            self.room = Some(room.await?);
         }
-        let deadline = self.began + self.broker.0.options.operation;
-        let turns = Arc::clone(&self.broker.0.large_fetches);
-        if let Ok(Ok(turn)) = timeout_at(deadline, turns.acquire_owned()).await {
-            self.fetch_turn = Some(turn);
-        }
+        Ok(())
     }
 
     /// Steps the machine; `None` starts it.
@@ -231,8 +275,8 @@ impl<M: Machine> Run<M> {
                     self.view = self.broker.view();
                     learned = true;
                 }
+                Effect::Expect { bytes } => self.expected = Some(bytes),
                 Effect::Send { to, tag, request } => {
-                    self.fetches |= matches!(request, Request::GetChunk { .. });
                     let index = self.view.placement().index_of(to);
                     let index = index.expect("machines send to members of their placement");
                     let replica = Arc::clone(&self.view.replicas()[index.get()]);

@@ -1,6 +1,7 @@
 //! A broker over members in memory that can be down, slow, stale or silent.
 
 mod commands;
+mod deadlines;
 mod first_placement;
 mod health;
 mod lines;
@@ -8,6 +9,8 @@ mod load;
 mod member;
 mod program;
 mod reads;
+mod room;
 mod scans;
+mod slow_clients;
 mod support;
 mod writes;

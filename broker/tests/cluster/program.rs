@@ -1,9 +1,15 @@
 //! The broker's program, as people run it.
 
 use std::{
-    fmt::Write as _, fs, os::unix::fs::PermissionsExt, path::Path, process::Stdio, time::Duration,
+    fmt::Write as _, fs, io::Read as _, os::unix::fs::PermissionsExt, path::Path, process::Stdio,
+    time::Duration,
 };
 
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{LocalModes, tcgetattr},
+};
 use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 
 use crate::{
@@ -108,6 +114,57 @@ async fn as_many_down_as_copies_is_said_at_the_start() {
     assert!(output.starts_with(&format!("# {warning}")), "{output}");
     assert!(output.ends_with("NOT FOUND\n"), "{output}");
     assert_eq!(code, 0);
+}
+
+#[tokio::test]
+async fn a_prompt_that_is_stopped_leaves_the_terminal_as_it_was() {
+    let servers = servers(1).await;
+    let home = home(&servers);
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&ours).expect("ours");
+    unlockpt(&ours).expect("ours");
+    let name = ptsname(&ours, Vec::new()).expect("it has a name");
+    let theirs = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(name.to_str().expect("text"))
+        .expect("unlocked");
+    let is_cooked = || {
+        let modes = tcgetattr(&theirs).expect("a terminal").local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO)
+    };
+    assert!(is_cooked());
+    let end = || theirs.try_clone().expect("open");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_broker"))
+        .args(["-s", "servers.txt", "-k", "1"])
+        .args(["--line", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+        .current_dir(home.path())
+        .env("KVASIR_SECRET_FILE", "secret")
+        .env("XDG_STATE_HOME", home.path())
+        .env("TERM", "xterm")
+        .stdin(end())
+        .stdout(end())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts");
+    let prompting = async {
+        while is_cooked() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let soon = Duration::from_secs(20);
+    timeout(soon, prompting).await.expect("it asks for a line");
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    let id = id.and_then(Pid::from_raw).expect("it runs");
+    kill_process(id, Signal::TERM).expect("it runs");
+    let status = timeout(soon, child.wait()).await.expect("in time");
+    assert!(status.expect("ended").success());
+    assert!(is_cooked(), "what is typed next would not be seen");
+    let mut shown = vec![0; 1 << 16];
+    let count = fs::File::from(ours).read(&mut shown).expect("open");
+    let shown = String::from_utf8_lossy(&shown[..count]).into_owned();
+    assert!(shown.contains("\x1b[?2004l"), "{shown:?}");
 }
 
 /// Connections of clients and to servers are more files than the usual limit.

@@ -90,3 +90,21 @@ async fn a_stale_or_a_dead_member_changes_nothing() {
         .set_down(true);
     assert_eq!(scan_all(&cluster, 13).await, all);
 }
+
+#[tokio::test]
+async fn a_member_that_never_answers_is_not_waited_for() {
+    let cluster = filled(100).await;
+    let all: Vec<_> = (0..100).map(|number| format!("k{number:03}")).collect();
+    // Longer than any operation: as good as never.
+    cluster.members[0].set_delay(3_600_000);
+    for _ in 0..4 {
+        let began = std::time::Instant::now();
+        assert_eq!(scan_all(&cluster, 100).await, all);
+        assert!(began.elapsed() < Duration::from_millis(600));
+    }
+    let figures = cluster.broker.metrics().render();
+    assert!(
+        figures.contains("hedged_reads_total 4"),
+        "every page asked others: {figures}"
+    );
+}

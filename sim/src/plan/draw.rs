@@ -38,6 +38,9 @@ const fn of(read: u8, write: u8) -> Quorums {
     }
 }
 
+/// Beyond what any check of clocks lets pass, in milliseconds.
+const FAR_MS: i64 = 400_000;
+
 /// Values larger than a chunk, in bytes.
 const LARGE_BYTES: std::ops::Range<u32> = 262_145..700_000;
 
@@ -53,7 +56,12 @@ pub(super) fn draw(seed: u64) -> Plan {
         wiped: Vec::new(),
     };
     let acts = (0..acts).map(|_| drawing.act()).collect();
-    Plan { seed, shape, acts }
+    Plan {
+        seed,
+        shape,
+        loud: false,
+        acts,
+    }
 }
 
 fn shape(dice: &mut StdRng) -> Shape {
@@ -124,7 +132,7 @@ struct Work {
 
 impl Work {
     fn draw(dice: &mut StdRng) -> Self {
-        let large = dice.random_bool(0.06);
+        let large = dice.random_bool(0.08);
         Self {
             operations: if large {
                 dice.random_range(10..60)
@@ -275,7 +283,11 @@ impl Drawing<'_> {
             },
             6 => Incident::Jump {
                 end,
-                skew_ms: skew(&mut self.dice),
+                skew_ms: if self.dice.random_bool(0.3) {
+                    self.dice.random_range(-FAR_MS..=FAR_MS)
+                } else {
+                    skew(&mut self.dice)
+                },
             },
             7 => Incident::FillDisk {
                 member,

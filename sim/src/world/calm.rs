@@ -3,7 +3,10 @@
 
 use kvcore::{key::Key, placement::MemberIndex, slot::Slot, wire::Standing};
 
-use super::{Event, MS, World, front::key_of};
+use super::{
+    Event, MS, World,
+    front::{Front, key_of},
+};
 use crate::{
     checker::{Kind, Violation},
     plan::Ask,
@@ -22,6 +25,8 @@ impl World<'_> {
     /// Ends all incidents, waits until the copies are equal, and reads everything.
     pub(super) fn calm(&mut self) -> Result<(), Violation> {
         self.links.set_calm(true);
+        self.skews_ms.clone_from(&self.plan.shape.skews_ms);
+        self.jumped_us.fill(self.now_us);
         for node in 0..self.nodes.len() {
             self.heal(node);
         }
@@ -57,7 +62,7 @@ impl World<'_> {
     fn finish_operations(&mut self) -> Result<(), Violation> {
         // A scan may end with reads of single keys, which are operations of their own.
         let limit = self.now_us + (2 * self.plan.shape.deadline_ms + 10) * MS;
-        while self.fronts.iter().any(|front| front.has_operations()) {
+        while self.fronts.iter().any(Front::has_operations) {
             self.run_until(self.now_us + LOOK_US.min(limit - self.now_us))?;
             if self.now_us >= limit {
                 let open = "operations are open although their deadline is over";

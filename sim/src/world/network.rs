@@ -1,6 +1,10 @@
 //! The network: how long messages take, which are lost, come twice or late, and who is cut off.
 
-use kvcore::{placement::MemberId, wire::Request};
+use broker::machine;
+use kvcore::{
+    placement::MemberId,
+    wire::{Reply, Request},
+};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::{Answer, Caller, Event, MS, World};
@@ -117,6 +121,19 @@ impl Links {
     }
 }
 
+/// Which machine and tag an answer goes to.
+fn waits(caller: Caller) -> Option<(usize, u64, u64, machine::Tag)> {
+    match caller {
+        Caller::Run {
+            front,
+            life,
+            run,
+            tag,
+        } => Some((front, life, run, tag)),
+        _ => None,
+    }
+}
+
 impl World<'_> {
     /// Whether an end has a connection to a member.
     pub(super) fn is_connected(&self, from: usize, to: MemberId) -> bool {
@@ -148,9 +165,10 @@ impl World<'_> {
                 self.give(caller, noticed, Answer::Lost);
             }
             Fate::Arrives(takes, twice) => {
-                if let Some(twice) = twice {
-                    self.note(Rare::Twice);
-                    let event = arrive(Caller::Nobody, request.clone());
+                if let (Some(twice), Some(waits)) = (twice, waits(caller)) {
+                    let copy = self.scheduled;
+                    self.copied.insert(waits, copy);
+                    let event = arrive(Caller::Again(copy), request.clone());
                     self.schedule_in(twice, event);
                 }
                 self.schedule_in(takes, arrive(caller, request));
@@ -166,8 +184,9 @@ impl World<'_> {
                 return self.give(caller, 1, answer);
             }
             Caller::Pass { node, .. } => node,
-            Caller::Nobody => return,
+            Caller::Again(_) | Caller::Nobody => return,
         };
+        self.note_carried_out(caller, &answer);
         let slow = self.nodes[node].slow_us(self.now_us);
         match self.links.fate(node, to, self.now_us) {
             Fate::Lost => {
@@ -177,6 +196,19 @@ impl World<'_> {
                 self.give(caller, noticed, Answer::Lost);
             }
             Fate::Arrives(takes, _) => self.give(caller, takes + slow, answer),
+        }
+    }
+
+    /// A connection carries a request once, so a refusal is the last word on it. A second copy
+    /// stands for one that is carried out again, and changes nothing then.
+    fn note_carried_out(&mut self, caller: Caller, answer: &Answer) {
+        let Some(copy) = waits(caller).and_then(|waits| self.copied.remove(&waits)) else {
+            return;
+        };
+        if let Answer::Reply(reply) = answer
+            && !matches!(reply, Reply::Refused(_) | Reply::Uncertain(_))
+        {
+            self.repeatable.insert(copy);
         }
     }
 

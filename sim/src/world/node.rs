@@ -207,6 +207,12 @@ impl World<'_> {
                 },
             );
         }
+        if let Caller::Again(copy) = caller {
+            if !self.repeatable.remove(&copy) {
+                return;
+            }
+            self.note(Rare::Twice);
+        }
         self.serve(node, caller, *request);
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kvcore::{
     key::Key,
+    planted::{self, Bug},
     record::{Body, Payload, Record, UploadId, ValueMeta},
     status::StorageMode,
     version::UnixMillis,
@@ -95,6 +96,12 @@ impl<D: Disk> Writer<D> {
                 Content::Large(meta, Box::new(large))
             }
         };
+        if planted::is(Bug::DeleteWithoutVersion) && matches!(content, Content::Tombstone) {
+            shelves.take(&mut shelf, key.as_bytes());
+            return Reply::Stored {
+                standing: shelf.standing,
+            };
+        }
         let upload = match &content {
             Content::Large(_, large) => Some(large.upload),
             _ => None,

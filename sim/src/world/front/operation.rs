@@ -1,6 +1,27 @@
 //! What clients ask, and holding each answer against what was promised.
 
-use super::*;
+use broker::{
+    limits::{HEDGE_MS, SCAN_HEDGE_MS},
+    machine::{
+        Outcome,
+        read::{Demand, Extent, Read, ReadAnswer},
+        scan::{Scan, ScanItem, ScanPage, ScanPlan},
+        store::Content,
+        write::Write,
+    },
+};
+use bytes::Bytes;
+use kvcore::{
+    record::{Format, ValueMeta},
+    version::{UnixMillis, Version},
+};
+
+use super::{CHUNKED_BYTES, Ended, MS, Machine, Operation, World, key_of, number_of};
+use crate::{
+    checker::{Checker, Kind, payload},
+    plan::Ask,
+    rare::Rare,
+};
 
 impl World<'_> {
     /// A client asks a broker.
@@ -65,7 +86,7 @@ impl World<'_> {
                     after: None,
                     limit: 100,
                 };
-                Machine::Scan(Scan::new(plan, Demand::Quorum, deadline_ms))
+                Machine::Scan(Scan::new(plan, Demand::Quorum, SCAN_HEDGE_MS, deadline_ms))
             }
         };
         self.run_machine(front, machine, operation);
@@ -98,7 +119,7 @@ impl World<'_> {
     pub(super) fn machine_ended(&mut self, front: usize, operation: Operation, ended: Ended) {
         match ended {
             Ended::Read(Outcome::Done(answer)) => {
-                if let Some(next) = self.on_read(front, &operation, answer) {
+                if let Some(next) = self.on_read(front, &operation, &answer) {
                     return self.run_machine(front, next, operation);
                 }
             }
@@ -158,7 +179,7 @@ impl World<'_> {
         &mut self,
         front: usize,
         operation: &Operation,
-        answer: ReadAnswer,
+        answer: &ReadAnswer,
     ) -> Option<Machine> {
         let key = key_asked(operation.ask);
         match operation.ask {
