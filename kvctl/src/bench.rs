@@ -4,13 +4,14 @@
 //! answered, and latency counts from that time. A closed loop would stop asking while the cluster
 //! stalls, and so hide the stall (G. Tene, "How NOT to Measure Latency").
 
+mod link;
 mod report;
 mod workload;
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -19,15 +20,16 @@ use anyhow::{Result, bail};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{sync::Semaphore, time::Instant};
 
+use self::{
+    link::{Link, Sent},
+    report::{Ended, Recorder},
+    workload::{Operation, Workload},
+};
 pub use self::{
     report::Report,
     workload::{Keys, Mix},
 };
-use self::{
-    report::{Ended, Recorder},
-    workload::{Operation, Workload},
-};
-use crate::client::{Client, End};
+use crate::client::End;
 
 /// Operations that may wait for their answer in an open loop; beyond, they are counted as not
 /// sent, which the report says.
@@ -61,19 +63,23 @@ pub struct BenchOptions {
 /// Runs the load; the report says what it took.
 pub async fn bench(broker: &str, options: &BenchOptions) -> Result<Report> {
     check(options)?;
-    let mut clients = Vec::new();
+    let mut links = Vec::new();
     for _ in 0..options.connections {
-        clients.push(Client::connect(broker).await?);
+        links.push(Arc::new(Link::connect(broker).await?));
     }
     if options.fill {
-        fill(&clients, options).await?;
+        fill(&links, options).await?;
     }
     let mut workload = Workload::new(options);
     let recorder = match options.rate {
-        Some(rate) => open_loop(&clients, &mut workload, rate, options.duration).await,
-        None => closed_loop(&clients, &mut workload, options).await,
+        Some(rate) => open_loop(&links, &mut workload, rate, options.duration).await,
+        None => closed_loop(&links, &mut workload, options).await,
     };
-    Ok(recorder.report(options))
+    let mut given_up = None;
+    for link in &links {
+        given_up = given_up.or(link.given_up().await);
+    }
+    Ok(recorder.report(options, given_up))
 }
 
 fn check(options: &BenchOptions) -> Result<()> {
@@ -96,47 +102,51 @@ fn check(options: &BenchOptions) -> Result<()> {
 }
 
 /// Writes every key once.
-async fn fill(clients: &[Client], options: &BenchOptions) -> Result<()> {
+async fn fill(links: &[Arc<Link>], options: &BenchOptions) -> Result<()> {
     let workload = Workload::new(options);
     let mut waiting = FuturesUnordered::new();
     for number in 0..options.key_count {
-        let at = usize::try_from(number).unwrap_or(0) % clients.len();
-        let (client, line) = (clients[at].clone(), workload.put_line(number));
-        waiting.push(async move { client.ask(line).await });
+        let at = usize::try_from(number).unwrap_or(0) % links.len();
+        let (link, line) = (Arc::clone(&links[at]), workload.put_line(number));
+        waiting.push(async move { link.ask(line.into()).await });
         if waiting.len() >= 512 {
             check_filled(waiting.next().await)?;
         }
     }
-    while let Some(response) = waiting.next().await {
-        check_filled(Some(response))?;
+    while let Some(sent) = waiting.next().await {
+        check_filled(Some(sent))?;
     }
     Ok(())
 }
 
-fn check_filled(response: Option<Result<crate::client::Response>>) -> Result<()> {
-    match response {
-        Some(response) => match response?.end {
+fn check_filled(sent: Option<Sent>) -> Result<()> {
+    match sent {
+        Some(Sent::Answered(response)) => match response.end {
             End::Ok => Ok(()),
             other => bail!("a key could not be written: {other:?}"),
         },
+        Some(Sent::Lost | Sent::NoBroker) => {
+            bail!("the broker closed the connection while every key was written once")
+        }
         None => Ok(()),
     }
 }
 
 /// Sends operations when they are due and counts latency from then.
 async fn open_loop(
-    clients: &[Client],
+    links: &[Arc<Link>],
     workload: &mut Workload,
     rate: f64,
     duration: Duration,
 ) -> Recorder {
     let recorder = Arc::new(parking_lot::Mutex::new(Recorder::new()));
     let backlog = Arc::new(Semaphore::new(BACKLOG_MAX));
-    let unsent = AtomicU64::new(0);
+    let unsent = Arc::new(AtomicU64::new(0));
+    let gone = Arc::new(AtomicBool::new(false));
     let began = Instant::now();
     for number in 0u64.. {
         let due = began + Duration::from_secs_f64(number as f64 / rate);
-        if due - began >= duration {
+        if due - began >= duration || gone.load(Ordering::Relaxed) {
             break;
         }
         tokio::time::sleep_until(due).await;
@@ -145,11 +155,16 @@ async fn open_loop(
             unsent.fetch_add(1, Ordering::Relaxed);
             continue;
         };
-        let at = usize::try_from(number).unwrap_or(0) % clients.len();
-        let (client, recorder) = (clients[at].clone(), Arc::clone(&recorder));
+        let at = usize::try_from(number).unwrap_or(0) % links.len();
+        let (link, recorder) = (Arc::clone(&links[at]), Arc::clone(&recorder));
+        let (unsent, gone) = (Arc::clone(&unsent), Arc::clone(&gone));
         tokio::spawn(async move {
-            let ended = carry_out(&client, &operation).await;
-            recorder.lock().record(operation.kind, ended, due.elapsed());
+            if let Some(ended) = carry_out(&link, &operation).await {
+                recorder.lock().record(operation.kind, ended, due.elapsed());
+            } else {
+                unsent.fetch_add(1, Ordering::Relaxed);
+                gone.store(true, Ordering::Relaxed);
+            }
             drop(permit);
         });
     }
@@ -163,7 +178,7 @@ async fn open_loop(
 
 /// Keeps a number of operations on their way.
 async fn closed_loop(
-    clients: &[Client],
+    links: &[Arc<Link>],
     workload: &mut Workload,
     options: &BenchOptions,
 ) -> Recorder {
@@ -171,19 +186,21 @@ async fn closed_loop(
     let mut waiting = FuturesUnordered::new();
     let began = Instant::now();
     let mut number = 0usize;
+    let mut gone = false;
     loop {
-        while waiting.len() < options.concurrency && began.elapsed() < options.duration {
+        while !gone && waiting.len() < options.concurrency && began.elapsed() < options.duration {
             let operation = workload.next_operation();
-            let client = clients[number % clients.len()].clone();
+            let link = Arc::clone(&links[number % links.len()]);
             number += 1;
             waiting.push(async move {
                 let sent = Instant::now();
-                let ended = carry_out(&client, &operation).await;
+                let ended = carry_out(&link, &operation).await;
                 (operation.kind, ended, sent.elapsed())
             });
         }
         match waiting.next().await {
-            Some((kind, ended, took)) => recorder.record(kind, ended, took),
+            Some((kind, Some(ended), took)) => recorder.record(kind, ended, took),
+            Some((_, None, _)) => gone = true,
             None => break,
         }
     }
@@ -191,14 +208,16 @@ async fn closed_loop(
     recorder
 }
 
-async fn carry_out(client: &Client, operation: &Operation) -> Ended {
-    match client.ask(operation.line.clone()).await {
-        Ok(response) => match response.end {
+/// `None` if it was not sent, for want of a broker.
+async fn carry_out(link: &Link, operation: &Operation) -> Option<Ended> {
+    match link.ask(operation.line.clone().into()).await {
+        Sent::Answered(response) => Some(match response.end {
             End::Ok | End::Value(_) => Ended::Done,
             End::NotFound | End::Exists => Ended::NotFound,
             End::Unknown(_) => Ended::Unknown,
             _ => Ended::NotDone,
-        },
-        Err(_) => Ended::Unknown,
+        }),
+        Sent::Lost => Some(Ended::Unknown),
+        Sent::NoBroker => None,
     }
 }

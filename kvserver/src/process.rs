@@ -226,6 +226,8 @@ fn has_log(directory: &Directory) -> Result<bool, StartError> {
 
 /// Opens everything that blocks.
 fn open(data_dir: PathBuf, options: StoreOptions) -> Result<Server<Directory>, StartError> {
+    // Before the lock file: nothing is written to what is somebody else's.
+    member_files::check_is_ours(&data_dir)?;
     let directory = Arc::new(Directory::open(&data_dir)?);
     let member: MemberId = member_files::member_id(&data_dir)?;
     let placement = member_files::read_placement(&data_dir)?;

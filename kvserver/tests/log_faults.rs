@@ -29,6 +29,9 @@ use kvserver::log::{
 };
 use proptest::prelude::*;
 
+#[path = "log_faults/unreadable.rs"]
+mod unreadable;
+
 fn options(load_values: bool) -> LogOptions {
     LogOptions {
         segment_bytes: 4096,

@@ -73,6 +73,7 @@ pub fn open<D: Disk>(
     for location in dead {
         log.release(location);
     }
+    shelves.losses.meet(recovery.damaged.len() as u64);
     let damage = recovery.damage.clone().and(&incomplete);
     for slot in Slot::all() {
         shelves.write(slot).standing = if damage.touches(slot) {
@@ -94,7 +95,7 @@ pub fn open<D: Disk>(
         staging: Staging::default(),
         large,
         compaction: None,
-        uncompactable: Vec::new(),
+        barred: Vec::new(),
         options,
         unmarked: false,
     };

@@ -9,6 +9,7 @@ use super::super::{
     OpenError, SegmentId,
     disk::{Disk, DiskFile},
     frame::HEADER_BYTES,
+    sectors::read_around,
     segment::{FORMAT, HEAD_BYTES, Head, HeadState, Name, hint_name, segment_name},
 };
 
@@ -21,7 +22,7 @@ pub(super) struct Inventory {
     pub segments: BTreeMap<SegmentId, Found>,
     /// The segments that have hints.
     pub hints: BTreeSet<SegmentId>,
-    /// Hints that were not finished.
+    /// Files that were not finished.
     pub unfinished: Vec<String>,
 }
 
@@ -32,6 +33,8 @@ pub(super) struct Found {
     pub length: u64,
     /// What it begins with.
     pub head: HeadState,
+    /// Whether the disk cannot read that.
+    pub is_unreadable: bool,
 }
 
 /// An [`OpenError::Io`].
@@ -67,7 +70,7 @@ impl Inventory {
                 Name::Hint(id) => {
                     inventory.hints.insert(id);
                 }
-                Name::UnfinishedHint => inventory.unfinished.push(name),
+                Name::Unfinished => inventory.unfinished.push(name),
                 Name::Foreign => {
                     let reason = "the log gives no such name".to_owned();
                     return Err(OpenError::Foreign { name, reason });
@@ -109,6 +112,11 @@ impl Inventory {
             id == first && found.length <= creation_bytes_max(first)
         };
         match self.segments.iter().find(|&segment| !being_made(segment)) {
+            // Another disk controller, or a copy of the disk, may yet read it.
+            Some((&id, found)) if found.is_unreadable => {
+                let source = rustix::io::Errno::IO.into();
+                Err(failed("read the head of", &segment_name(id))(source))
+            }
             Some((&id, _)) => Err(OpenError::Unreadable {
                 name: segment_name(id),
             }),
@@ -128,8 +136,7 @@ impl Found {
         let length = file.length().map_err(failed("measure", name))?;
         let mut head = [0; HEAD_BYTES];
         let size = usize::try_from(length).map_or(HEAD_BYTES, |length| length.min(HEAD_BYTES));
-        file.read_exact_at(0, &mut head[..size])
-            .map_err(failed("read", name))?;
+        let lost = read_around(&file, 0, &mut head[..size]).map_err(failed("read", name))?;
         if length > u64::from(u32::MAX) {
             let reason = "it is larger than any segment".to_owned();
             let name = name.to_owned();
@@ -138,6 +145,7 @@ impl Found {
         Ok(Self {
             length,
             head: Head::parse(&head[..size]),
+            is_unreadable: !lost.is_empty(),
         })
     }
 }

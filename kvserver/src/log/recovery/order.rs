@@ -17,6 +17,7 @@ use super::{
     Damage, DamagedRange, RecoveredEntry, Recovery,
     inventory::{Inventory, failed},
     plan::Plan,
+    renew,
     replay::{Replayed, replay},
     survey::End,
     tail,
@@ -145,7 +146,10 @@ impl Plan {
         let mark = self.end.point.mark;
         let says_so =
             self.end.point.ends_with_mark && mark.is_some_and(|mark| mark.trust == log.trust);
-        tail::settle(log, self.end.flaw.is_some(), sealed, says_so)?;
+        match self.end.flaw {
+            Some(Flaw::Unreadable) => renew::renew(log, sealed)?,
+            flaw => tail::settle(log, flaw.is_some(), sealed, says_so)?,
+        }
         if sealed {
             tail::next_segment(log)
         } else if log.active.lines.is_none() {
