@@ -14,7 +14,6 @@ use kvnet::{
     shutdown::{self, Shutdown},
 };
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
-use uuid::Uuid;
 
 use crate::{
     admin, catch_up,
@@ -237,13 +236,13 @@ fn open(data_dir: PathBuf, options: StoreOptions) -> Result<Server<Directory>, S
         });
     }
     let began = std::time::Instant::now();
-    let opened =
-        store::open(directory, options.clone(), Uuid::new_v4().as_u128()).map_err(|source| {
-            StartError::Log {
-                directory: data_dir.clone(),
-                source,
-            }
-        })?;
+    // The log is named after its member, so that its records can be told even without any head.
+    let opened = store::open(directory, options.clone(), member.0.as_u128()).map_err(|source| {
+        StartError::Log {
+            directory: data_dir.clone(),
+            source,
+        }
+    })?;
     let recovery = &opened.recovery;
     tracing::info!(
         %member,

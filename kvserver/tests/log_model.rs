@@ -111,7 +111,7 @@ impl Model {
         let options = LogOptions {
             // A lost sector takes its page: segments of several leave something.
             segment_bytes: if self.rots { 16 * 1024 } else { 4096 },
-            new_log_id: 7,
+            log_id: 7,
             load_values: self.random.random_bool(0.3),
             ..LogOptions::default()
         };

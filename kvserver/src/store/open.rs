@@ -43,7 +43,7 @@ pub struct Opened<D: Disk> {
 pub fn open<D: Disk>(
     disk: Arc<D>,
     options: StoreOptions,
-    new_log_id: u128,
+    log_id: u128,
 ) -> Result<Opened<D>, OpenError> {
     let shelves = Arc::new(Shelves::new());
     let mut rebuild = Rebuild {
@@ -57,7 +57,7 @@ pub fn open<D: Disk>(
     let log_options = LogOptions {
         segment_bytes: options.segment_bytes,
         load_values: options.mode == StorageMode::Memory,
-        new_log_id,
+        log_id,
         ..LogOptions::default()
     };
     let (mut log, recovery) = Log::open(disk, log_options, &mut |location, entry| {

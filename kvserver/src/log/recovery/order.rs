@@ -33,8 +33,8 @@ pub(in super::super) fn open<D: Disk>(
     if !(LogOptions::SEGMENT_BYTES_MIN..=LogOptions::SEGMENT_BYTES_MAX).contains(&segment_bytes) {
         return Err(OpenError::Options { segment_bytes });
     }
-    let inventory = Inventory::take(&*disk)?;
-    let log = inventory.log.unwrap_or(options.new_log_id);
+    let mut inventory = Inventory::take(&*disk)?;
+    let log = inventory.log_id(&*disk, options.log_id)?;
     let files = Arc::new(Files::new(disk, log));
     for name in &inventory.unfinished {
         files.disk.remove(name).map_err(failed("remove", name))?;
