@@ -15,17 +15,13 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Result, bail};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use kvnet::shutdown::Shutdown;
-use tokio::time::Instant;
 
 use self::{history::History, link::Link, report::Ended, workload::Workload};
 pub use self::{
     report::Report,
     workload::{Keys, Mix},
 };
-use crate::{
-    client::{End, Response},
-    limits::FILL_MAX,
-};
+use crate::client::{End, Response};
 
 /// Operations that may wait for their answer in an open loop; beyond, they are counted as not
 /// sent, which the report says.
@@ -104,7 +100,11 @@ pub async fn bench(
     if let Some(history) = &session.history {
         history.close()?;
     }
-    Ok(recorder.report(options))
+    let mut given_up = None;
+    for link in &session.links {
+        given_up = given_up.or(link.given_up().await);
+    }
+    Ok(recorder.report(options, given_up))
 }
 
 fn check(options: &BenchOptions) -> Result<()> {
@@ -128,12 +128,11 @@ fn check(options: &BenchOptions) -> Result<()> {
 
 /// Writes every key once.
 async fn fill(session: &Session, workload: &mut Workload, options: &BenchOptions) -> Result<()> {
-    let until = Instant::now() + FILL_MAX;
     let mut waiting = FuturesUnordered::new();
     for number in 0..options.key_count {
         let client = usize::try_from(number).unwrap_or(0) % session.links.len();
         let operation = workload.put(client, number);
-        waiting.push(async move { session.carry_out(client, &operation, until).await });
+        waiting.push(async move { session.carry_out(client, &operation).await });
         if waiting.len() >= 512 {
             check_filled(waiting.next().await)?;
         }

@@ -70,6 +70,8 @@ pub enum Sync {
 /// `kvctl up`.
 #[derive(Debug, Args)]
 #[command(after_help = examples::UP)]
+// Switches of a command line are booleans, each said on its own.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Up {
     /// Which cluster.
     #[command(flatten)]
@@ -101,6 +103,9 @@ pub struct Up {
     /// That load replaces keys that exist.
     #[arg(long, requires = "load")]
     pub overwrite: bool,
+    /// Begin a new, empty cluster where every server directory of the old one was emptied.
+    #[arg(long)]
+    pub new_cluster: bool,
     /// All servers and brokers in this one process.
     #[arg(long, conflicts_with = "detach")]
     pub in_process: bool,

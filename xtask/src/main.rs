@@ -2,6 +2,7 @@
 
 mod ci;
 mod command;
+mod sanitize;
 mod setup;
 mod sim;
 mod tests_run;
@@ -39,6 +40,11 @@ enum Task {
     /// Every finding says where, what is wrong and what to do. Exceptions are recorded, each with
     /// its reason, in `xtask/src/tidy/tables.rs`.
     Tidy,
+    /// Runs the tests of the trie and the log under the address sanitizer and under valgrind.
+    ///
+    /// Takes a few minutes and a nightly compiler, so CI does not run it.
+    /// `KVASIR_TEST_STEPS_PERCENT` says what share of their steps the tests take.
+    Sanitize,
     /// Installs the tools of `cargo xtask ci` that cargo can install, unless they are there.
     Setup,
     /// Runs brokers and members on a simulated disk, network and clock, one seed a run.
@@ -65,6 +71,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Test { without_root } => tests_run::run(&root, without_root),
         Task::Tidy => tidy::run(&root),
+        Task::Sanitize => sanitize::run(&root),
         Task::Setup => setup::run(&root),
         Task::Sim { arguments } => sim::run(&root, &arguments),
         Task::Ci { without_root } => ci::run(&root, without_root),

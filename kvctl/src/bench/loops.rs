@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -30,10 +30,11 @@ pub(super) async fn open(
     let recorder = Arc::new(parking_lot::Mutex::new(Recorder::new()));
     let backlog = Arc::new(Semaphore::new(BACKLOG_MAX));
     let unsent = Arc::new(AtomicU64::new(0));
+    let gone = Arc::new(AtomicBool::new(false));
     let began = Instant::now();
     for number in 0u64.. {
         let due = began + Duration::from_secs_f64(number as f64 / rate);
-        if due - began >= duration {
+        if due - began >= duration || gone.load(Ordering::Relaxed) {
             break;
         }
         tokio::select! {
@@ -47,12 +48,13 @@ pub(super) async fn open(
             continue;
         };
         let (session, recorder) = (Arc::clone(session), Arc::clone(&recorder));
-        let unsent = Arc::clone(&unsent);
+        let (unsent, gone) = (Arc::clone(&unsent), Arc::clone(&gone));
         tokio::spawn(async move {
-            match session.carry_out(at, &operation, began + duration).await {
+            match session.carry_out(at, &operation).await {
                 Some(ended) => recorder.lock().record(operation.kind, ended, due.elapsed()),
                 None => {
                     unsent.fetch_add(1, Ordering::Relaxed);
+                    gone.store(true, Ordering::Relaxed);
                 }
             }
             drop(permit);
@@ -86,7 +88,7 @@ pub(super) async fn closed(
                 sleep(pause).await;
             }
             let sent = Instant::now();
-            let ended = session.carry_out(client, &operation, until).await;
+            let ended = session.carry_out(client, &operation).await;
             (client, operation.kind, ended, sent.elapsed())
         }
     };
@@ -113,16 +115,15 @@ pub(super) async fn closed(
 }
 
 impl Session {
-    /// One operation; `None` where it was not sent: no broker was there until `until`, or the
-    /// history is closed.
+    /// One operation; `None` where it was not sent: there is no broker any more, or the history
+    /// is closed.
     pub(super) async fn carry_out(
         &self,
         client: usize,
         operation: &super::workload::Operation,
-        until: Instant,
     ) -> Option<Ended> {
         let link = &self.links[client % self.links.len()];
-        let held = link.hold(until).await?;
+        let held = link.hold().await?;
         let begun = match &self.history {
             None => None,
             Some(history) => {

@@ -20,6 +20,8 @@ use crate::{
 
 /// Runs the command line; the exit code is for scripts.
 pub fn run(cli: Cli) -> Result<ExitCode> {
+    // A load or a bench has many connections, and a cluster in one process all of its files.
+    kvnet::descriptors::raise_limit_or_warn();
     match cli.command {
         Command::Server(args) => kvserver::cli::main(args).map(|()| ExitCode::SUCCESS),
         Command::Broker(args) => {
@@ -237,5 +239,9 @@ async fn run_bench(args: Bench) -> Result<ExitCode> {
         report.to_text()
     };
     writeln!(std::io::stdout(), "{text}")?;
-    Ok(ExitCode::SUCCESS)
+    // What was measured until then is shown all the same.
+    match report.given_up {
+        Some(why) => Err(anyhow::anyhow!(why)),
+        None => Ok(ExitCode::SUCCESS),
+    }
 }

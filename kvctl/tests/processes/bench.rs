@@ -1,6 +1,8 @@
 //! `bench` in both loops.
 
-use crate::cluster::Cluster;
+use std::time::Duration;
+
+use crate::{call::wait_until, cluster::Cluster, up::sum_of_keys};
 
 #[test]
 fn both_loops_count_what_they_did() {
@@ -64,5 +66,27 @@ fn both_loops_count_what_they_did() {
             .kvctl(&["bench", option, value])
             .code(2)
             .remarks(option);
+    }
+}
+
+/// What is not sent is not counted, and a run without a broker ends and says so.
+#[test]
+fn a_broker_that_goes_away_is_waited_for_at_a_bounded_rate_and_not_for_ever() {
+    for more in [&["--concurrency", "16"][..], &["--rate", "200"]] {
+        let cluster = Cluster::up(&["--servers", "1"]);
+        let options = ["bench", "--json", "--seconds", "600", "--no-fill"];
+        let bench = cluster.kvctl(&[&options[..], more].concat()).start();
+        wait_until("a run", || {
+            (sum_of_keys(&cluster.status()) > 0).then_some(())
+        });
+        cluster.kvctl(&["down"]).ok();
+        let said = bench.end(Duration::from_secs(30));
+        assert_eq!(said.code, Some(2), "{}", said.err);
+        said.remarks("without a broker");
+        let report = said.json();
+        let rows = report["operations"].as_array().expect("a list");
+        let unknown: u64 = rows.iter().filter_map(|row| row["unknown"].as_u64()).sum();
+        assert!(unknown <= 1_000, "{report}");
+        assert!(report["given_up"].is_string(), "{report}");
     }
 }

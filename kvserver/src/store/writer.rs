@@ -31,8 +31,8 @@ pub struct Writer<D: Disk> {
     /// The key of every value in chunks, for compaction.
     pub(super) large: HashMap<UploadId, Key>,
     pub(super) compaction: Option<Compaction<D>>,
-    /// Segments that cannot be compacted: damage was met in them.
-    pub(super) uncompactable: Vec<SegmentId>,
+    /// Segments that could not be compacted, and when each is tried again.
+    pub(super) barred: Vec<(SegmentId, UnixMillis)>,
     pub(super) options: StoreOptions,
     /// Whether something was committed that is not known to be durable, or not marked so.
     pub(super) unmarked: bool,
@@ -112,11 +112,12 @@ impl<D: Disk> Writer<D> {
     /// Does what is due when nothing waits to be written: one step of compaction, stale uploads.
     /// True when there is more to do at once.
     pub fn tidy(&mut self, now: UnixMillis) -> bool {
+        self.settle_losses();
         for chunk in self.staging.sweep(now) {
             self.log.release(chunk.location);
             self.shelves.grow(0, chunk.heap_bytes());
         }
-        self.compact_step()
+        self.compact_step(now)
     }
 
     /// Makes everything committed durable, and marks it so.
@@ -128,8 +129,13 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
-    /// Notes that every slot was brought up to date from its other copies.
-    pub fn repaired(&mut self) -> Result<(), CommitError> {
+    /// Notes that every slot was brought up to date from its other copies, [`super::Store::losses`]
+    /// having been so many before that was seen: what was lost since is not repaired.
+    pub fn repaired(&mut self, losses: u64) -> Result<(), CommitError> {
+        self.settle_losses();
+        if self.shelves.losses.records() != losses {
+            return Ok(());
+        }
         self.log.repaired()
     }
 

@@ -17,6 +17,7 @@ use super::{
     Damage, DamagedRange, RecoveredEntry, Recovery,
     inventory::{Inventory, failed},
     plan::Plan,
+    renew,
     replay::{Replayed, replay},
     survey::End,
     tail,
@@ -32,8 +33,8 @@ pub(in super::super) fn open<D: Disk>(
     if !(LogOptions::SEGMENT_BYTES_MIN..=LogOptions::SEGMENT_BYTES_MAX).contains(&segment_bytes) {
         return Err(OpenError::Options { segment_bytes });
     }
-    let inventory = Inventory::take(&*disk)?;
-    let log = inventory.log.unwrap_or(options.new_log_id);
+    let mut inventory = Inventory::take(&*disk)?;
+    let log = inventory.log_id(&*disk, options.log_id)?;
     let files = Arc::new(Files::new(disk, log));
     for name in &inventory.unfinished {
         files.disk.remove(name).map_err(failed("remove", name))?;
@@ -145,7 +146,10 @@ impl Plan {
         let mark = self.end.point.mark;
         let says_so =
             self.end.point.ends_with_mark && mark.is_some_and(|mark| mark.trust == log.trust);
-        tail::settle(log, self.end.flaw.is_some(), sealed, says_so)?;
+        match self.end.flaw {
+            Some(Flaw::Unreadable) => renew::renew(log, sealed)?,
+            flaw => tail::settle(log, flaw.is_some(), sealed, says_so)?,
+        }
         if sealed {
             tail::next_segment(log)
         } else if log.active.lines.is_none() {
