@@ -134,20 +134,20 @@ async fn fill(session: &Session, workload: &mut Workload, options: &BenchOptions
         let operation = workload.put(client, number);
         waiting.push(async move { session.carry_out(client, &operation).await });
         if waiting.len() >= 512 {
-            check_filled(waiting.next().await)?;
+            check_filled(waiting.next().await.flatten())?;
         }
     }
     while let Some(ended) = waiting.next().await {
-        check_filled(Some(ended))?;
+        check_filled(ended)?;
     }
     Ok(())
 }
 
-fn check_filled(ended: Option<Option<Ended>>) -> Result<()> {
+fn check_filled(ended: Option<Ended>) -> Result<()> {
     match ended {
-        None | Some(Some(Ended::Done)) => Ok(()),
-        Some(Some(ended)) => bail!("a key could not be written before the run: {ended:?}"),
-        Some(None) => bail!("a key could not be written before the run: no broker answers"),
+        Some(Ended::Done) => Ok(()),
+        Some(ended) => bail!("a key could not be written before the run: {ended:?}"),
+        None => bail!("a key could not be written before the run: there is no broker any more"),
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// Operations of all histories.
 #[derive(Debug, Default)]
@@ -63,7 +64,7 @@ struct Line {
     end: u64,
     outcome: Outcome,
     #[serde(default, deserialize_with = "present")]
-    read: Option<Option<String>>,
+    read: Option<Value>,
     found: Option<bool>,
 }
 
@@ -71,12 +72,21 @@ struct Line {
 struct FinalLine {
     key: String,
     #[serde(default, deserialize_with = "present")]
-    value: Option<Option<String>>,
+    value: Option<Value>,
 }
 
 /// Tells a field that is `null` from one that is not there.
-fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(from).map(Some)
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(from).map(Some)
+}
+
+/// What was read: text, or nothing.
+fn seen(value: Option<Value>) -> Result<Option<String>> {
+    match value.context("it does not say what was read")? {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        other => bail!("{other} is neither text nor null"),
+    }
 }
 
 impl History {
@@ -100,7 +110,7 @@ impl History {
         let name = file_name(path);
         for_lines(path, |number, text| {
             let line: FinalLine = serde_json::from_str(text)?;
-            let value = line.value.context("it has no `value`")?;
+            let value = seen(line.value)?;
             let at = self.last_end + 1;
             let operation = Operation {
                 action: Action::Read(value),
@@ -136,7 +146,7 @@ fn operation(line: Line, place: String) -> Result<Operation> {
     let is_done = line.outcome == Outcome::Done;
     let action = match (line.operation.as_str(), is_done) {
         ("put", _) => Action::Put(line.value.context("a put has a `value`")?),
-        ("get", true) => Action::Read(line.read.context("a get that is done has `read`")?),
+        ("get", true) => Action::Read(seen(line.read)?),
         ("get", false) => Action::NothingRead,
         ("delete", true) if !line.found.context("a delete that is done has `found`")? => {
             Action::Read(None)

@@ -12,10 +12,18 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::{disk::SmallDisk, fault::Who, process::Process, stop::Stop};
+use crate::{
+    disk::SmallDisk,
+    fault::Who,
+    process::{Process, end_politely},
+    stop::Stop,
+};
 
 /// Trie servers.
 pub(crate) const SERVERS: usize = 5;
+
+/// Two for each of them.
+const SERVER_PORTS: u16 = 10;
 
 /// Copies of each key.
 const COPIES: usize = 3;
@@ -91,8 +99,8 @@ impl Cluster {
                 fs::read_to_string(home.join("up.log")).unwrap_or_default()
             ),
             Err(error) => {
-                let _ = up.kill();
-                let _ = up.wait();
+                // Asked to, it ends what it has started.
+                end_politely(&mut up, TERM_MAX);
                 Err(error)
             }
         }
@@ -211,7 +219,7 @@ fn free_ports() -> Result<u16> {
     // Another place for each process, below the ports that the system gives out by itself.
     let first = u16::try_from(std::process::id() % 1_000)? * 16 + 11_000;
     for base in (first..30_000).step_by(16) {
-        let servers = (0..2 * SERVERS as u16).map(|at| base + at);
+        let servers = (0..SERVER_PORTS).map(|at| base + at);
         let brokers = (0..3).flat_map(|at| [base + 200 + at, base + 680 + at]);
         if servers
             .chain(brokers)

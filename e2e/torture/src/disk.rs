@@ -1,6 +1,7 @@
 //! Small disks of their own for some servers, and what happens to disks: full, damaged, wiped.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File, OpenOptions},
     io::Write,
     os::unix::fs::FileExt,
@@ -126,7 +127,7 @@ pub(crate) fn damage(directory: &Path, random: &mut ChaCha8Rng) -> Result<String
             *byte ^= random.random_range(1..=255u8);
         }
         file.write_all_at(&bytes, offset)?;
-        said += &format!(" {count} bytes at {offset}");
+        write!(said, " {count} bytes at {offset}")?;
     }
     file.sync_all()?;
     Ok(said)

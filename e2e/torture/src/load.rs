@@ -8,15 +8,17 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{cluster::Cluster, stop::Stop};
+use crate::{cluster::Cluster, process::end_politely, stop::Stop};
 
 /// Keys that everybody works on: few, so that operations meet.
 pub(crate) const KEYS: usize = 40;
 
 /// How long a load may go on after its time: its last operations, at their worst.
-const OVERTIME_MAX: Duration = Duration::from_secs(60);
+const OVERTIME_MAX: Duration = Duration::from_mins(1);
+
+/// How long an interrupted load may take to write its history.
+const POLITE_MAX: Duration = Duration::from_secs(5);
 
 /// One load: shares of operations, bytes of a value, clients, milliseconds between operations.
 struct Shape {
@@ -118,20 +120,8 @@ impl Loads {
 impl Drop for Loads {
     fn drop(&mut self) {
         for child in &mut self.children {
-            if let Ok(None) = child.try_wait() {
-                // Politely, so that the histories are whole for whoever looks at them.
-                if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                    let _ = kill_process(pid, Signal::TERM);
-                }
-                let polite = Stop::default();
-                let ended = polite.wait_for("a load", Duration::from_secs(5), || {
-                    Ok(child.try_wait()?.ok_or_else(String::new))
-                });
-                if ended.is_err() {
-                    let _ = child.kill();
-                }
-                let _ = child.wait();
-            }
+            // Politely, so that the histories are whole for whoever looks at them.
+            end_politely(child, POLITE_MAX);
         }
     }
 }

@@ -132,6 +132,24 @@ impl Drop for Process {
     }
 }
 
+/// Ends a program by SIGTERM, and by SIGKILL where that takes longer than `limit`.
+pub(crate) fn end_politely(child: &mut Child, limit: Duration) {
+    let until = Instant::now() + limit;
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+        && matches!(child.try_wait(), Ok(None))
+    {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    while let Ok(None) = child.try_wait() {
+        if Instant::now() > until {
+            let _ = child.kill();
+            let _ = child.wait();
+            return;
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
 /// Field 22 of `/proc/PID/stat` (proc(5)), `None` when there is no such process or it is a zombie.
 fn start_time(pid: i32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -153,12 +171,14 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut first = Command::new("sleep").arg("60").spawn().expect("it runs");
         let pid = i32::try_from(first.id()).expect("small");
-        // Until the new program has replaced this one in it.
+        let until = Instant::now() + KILL_MAX;
+        // The number is there before the new program has replaced this one in it.
         let mut process = loop {
             let process = Process::adopt("sleeper", pid, directory.path()).expect("it runs");
             if process.arguments == ["sleep", "60"] {
                 break process;
             }
+            assert!(Instant::now() < until, "{process:?} is no sleep");
             std::mem::forget(process);
         };
         process.kill().expect("ours");

@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{report::Ended, workload::Kind};
 
@@ -60,7 +61,7 @@ struct Line {
     outcome: &'static str,
     /// What a get that is done has read; `null` is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    read: Option<Option<String>>,
+    read: Option<Value>,
     /// Whether a delete that is done found a value. One that found none has written nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     found: Option<bool>,
@@ -126,8 +127,8 @@ impl History {
             Ended::Unknown => "unknown",
         };
         match (line.operation, ended) {
-            ("get", Ended::Done) => line.read = Some(read.map(|text| written(plain(text)))),
-            ("get", Ended::NotFound) => line.read = Some(None),
+            ("get", Ended::Done) => line.read = read.map(|text| written(plain(text)).into()),
+            ("get", Ended::NotFound) => line.read = Some(Value::Null),
             ("delete", Ended::Done) => line.found = Some(true),
             ("delete", Ended::NotFound) => line.found = Some(false),
             _ => {}

@@ -50,12 +50,11 @@ pub(super) async fn open(
         let (session, recorder) = (Arc::clone(session), Arc::clone(&recorder));
         let (unsent, gone) = (Arc::clone(&unsent), Arc::clone(&gone));
         tokio::spawn(async move {
-            match session.carry_out(at, &operation).await {
-                Some(ended) => recorder.lock().record(operation.kind, ended, due.elapsed()),
-                None => {
-                    unsent.fetch_add(1, Ordering::Relaxed);
-                    gone.store(true, Ordering::Relaxed);
-                }
+            if let Some(ended) = session.carry_out(at, &operation).await {
+                recorder.lock().record(operation.kind, ended, due.elapsed());
+            } else {
+                unsent.fetch_add(1, Ordering::Relaxed);
+                gone.store(true, Ordering::Relaxed);
             }
             drop(permit);
         });
