@@ -84,7 +84,7 @@ fn count<'a>(operations: impl Iterator<Item = &'a &'a Operation>) -> Counts {
 
 /// The longest time between two ends of operations that are done; with `only_tried`, only where
 /// another one ended in vain meanwhile.
-fn standstill<'a>(operations: &mut dyn Iterator<Item = &'a Operation>, only_tried: bool) -> u64 {
+fn standstill(operations: &mut dyn Iterator<Item = &Operation>, only_tried: bool) -> u64 {
     let mut ends: Vec<_> = operations
         .map(|o| (o.end, o.outcome == Outcome::Done))
         .collect();
