@@ -1,6 +1,7 @@
 //! The two ways to send: when operations are due, or a number of them at a time.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -32,6 +33,7 @@ pub(super) async fn open(
     let unsent = Arc::new(AtomicU64::new(0));
     let gone = Arc::new(AtomicBool::new(false));
     let began = Instant::now();
+    let mut stopped = pin!(session.shutdown.stopped());
     for number in 0u64.. {
         let due = began + Duration::from_secs_f64(number as f64 / rate);
         if due - began >= duration || gone.load(Ordering::Relaxed) {
@@ -39,7 +41,7 @@ pub(super) async fn open(
         }
         tokio::select! {
             () = sleep_until(due) => {}
-            () = session.shutdown.stopped() => break,
+            () = &mut stopped => break,
         }
         let at = usize::try_from(number).unwrap_or(0) % session.links.len();
         let operation = workload.next_operation(at);
@@ -91,13 +93,14 @@ pub(super) async fn closed(
             (client, operation.kind, ended, sent.elapsed())
         }
     };
+    let mut stopped = pin!(session.shutdown.stopped());
     for client in 0..options.concurrency {
         waiting.push(send(client, Duration::ZERO));
     }
     loop {
         let next = tokio::select! {
             next = waiting.next() => next,
-            () = session.shutdown.stopped() => None,
+            () = &mut stopped => None,
         };
         let Some((client, kind, ended, took)) = next else {
             break;
