@@ -146,7 +146,7 @@ impl Rebuild<'_> {
         let held = shelf.trie.get_mut(key.as_bytes());
         match held {
             Some(held) if held.version > record.version => return self.dead.push(location),
-            Some(held) if held.version == record.version => {
+            Some(held) if held.version == record.version && !has_other_chunks(held, &record) => {
                 // Moved by compaction: the later place is the one that lasts.
                 return self
                     .dead
@@ -232,5 +232,20 @@ impl Rebuild<'_> {
             .drain()
             .flat_map(|(_, chunks)| chunks.into_values());
         self.dead.extend(orphans.map(|chunk| chunk.location));
+    }
+}
+
+/// Whether the record's value is in other chunks than the ones held. It was stored again after
+/// those were damaged, so the later ones count.
+fn has_other_chunks(held: &Held, record: &Record) -> bool {
+    match (&held.content, &record.body) {
+        (
+            Content::Large(_, large),
+            Body::Value {
+                payload: Payload::Chunked(upload),
+                ..
+            },
+        ) => large.upload != *upload,
+        _ => false,
     }
 }

@@ -10,7 +10,7 @@ use super::{
         disk::Disk,
         hint::Lines,
         reader::Files,
-        segment::{hint_name, segment_name},
+        segment::{HeadState, hint_name, segment_name},
         space::{Segment, Space, State},
         walk::Flaw,
     },
@@ -96,6 +96,7 @@ impl Plan {
             } else {
                 Trust::InDoubt
             },
+            roster_lost: !self.has_roster(),
             poison: None,
             counts: LogStats::default(),
             files,
@@ -148,13 +149,19 @@ impl Plan {
         tail::settle(log, self.end.flaw.is_some(), sealed, says_so)?;
         if sealed {
             tail::next_segment(log)
-        } else if log.active.lines.is_none() {
-            // Its damage is to stay apart from what is written from now on.
+        } else if log.active.lines.is_none() || !self.has_head() {
+            // Its damage is to stay apart from what is written from now on; and a log whose only
+            // segment has no head can not be read at all.
             tail::seal(log)
         } else {
             log.space.set_state(self.last, State::Active);
             Ok(())
         }
+    }
+
+    /// Whether the last segment tells which log it belongs to.
+    fn has_head(&self) -> bool {
+        matches!(self.found[&self.last].head, HeadState::Good(..))
     }
 
     fn report(&self) -> Recovery {
