@@ -2,6 +2,7 @@
 
 mod ci;
 mod command;
+mod fuzz;
 mod setup;
 mod sim;
 mod tests_run;
@@ -50,6 +51,17 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Fuzzes everything that reads bytes from elsewhere, one target after the other.
+    ///
+    /// Needs cargo-fuzz and a nightly compiler. New inputs stay in the target directory; one that
+    /// fails is named, and stops everything.
+    Fuzz {
+        /// Minutes a target.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        minutes: u32,
+        /// The targets, all if none is named.
+        targets: Vec<String>,
+    },
     /// Runs everything that CI runs: format, lints, licences, documentation, tidy, tests.
     ///
     /// Stops at the first step that fails and says how to run that step alone.
@@ -67,6 +79,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(&root),
         Task::Setup => setup::run(&root),
         Task::Sim { arguments } => sim::run(&root, &arguments),
+        Task::Fuzz { minutes, targets } => fuzz::run(&root, minutes, &targets),
         Task::Ci { without_root } => ci::run(&root, without_root),
     };
     match done {

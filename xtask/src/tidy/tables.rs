@@ -91,6 +91,7 @@ pub(super) const ARROWS: &[(&str, &[&str])] = &[
     ("broker", &["kvcore", "kvnet"]),
     ("kvctl", &["kvcore", "kvnet", "kvserver", "broker"]),
     ("sim", &["kvcore", "kvserver", "broker"]),
+    ("fuzz-targets", &["kvcore", "kvserver", "broker"]),
     ("xtask", &[]),
 ];
 
@@ -102,6 +103,7 @@ pub(super) const OUT_OF_REACH: &[(&str, &[&str])] = &[
     ("broker", &["kube"]),
     ("kvctl", &["kube"]),
     ("sim", &["kube"]),
+    ("fuzz-targets", &["kube"]),
 ];
 
 /// Where a banned word is looked for.
