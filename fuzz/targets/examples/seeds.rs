@@ -87,7 +87,7 @@ fn logs() -> io::Result<()> {
         .flat_map(|number| record(number % 16, 900))
         .collect();
     let chunks = [
-        0, 0x16, 9, 0x40, 0, 0x1E, 0, 0, 0, 0x1E, 0, 0x80, 0, 0x15, 0, 0,
+        0, 0xEE, 0, 0, 0, 0xE6, 9, 0x80, 0, 0xE5, 9, 0x80, 0, 0x10, 1, 0,
     ];
     let damages: [(&str, &[u8]); 12] = [
         ("whole", &[]),
@@ -107,7 +107,7 @@ fn logs() -> io::Result<()> {
         ),
     ];
     for (name, damage) in damages {
-        for load in [0, 1] {
+        for load in 0..4 {
             let seed = [&[load, 20][..], &many, damage].concat();
             write("log", &format!("{name}-{load}"), &seed)?;
         }
@@ -121,7 +121,7 @@ fn logs() -> io::Result<()> {
         &[8, 15, 2, 10, 12],
     ];
     write("log", "faults", &[&[0, 9][..], &faults.concat()].concat())?;
-    write("log", "chunks", &[&[1, 4][..], &chunks].concat())?;
+    write("log", "chunks", &[&[3, 4][..], &chunks].concat())?;
     write("log", "bare", &[0, 0, 13, 0, 0, 1, 0, 1, 2, 3])
 }
 

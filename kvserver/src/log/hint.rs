@@ -144,7 +144,7 @@ impl<F: DiskFile> Hint<F> {
             && u32::try_from(hint.segment_bytes).is_ok()
             // A line is never longer than its record.
             && hint.lines_bytes <= hint.segment_bytes
-            && hint.lines_bytes.checked_add(HEAD_BYTES as u64) == hint.file.length().ok();
+            && hint.file.length().ok()? == hint.lines_bytes + HEAD_BYTES as u64;
         (good && hint.lines_crc().ok()? == crc && hint.lines_are_good()).then_some(hint)
     }
 

@@ -16,7 +16,7 @@ use super::LOG_ID;
 use crate::input::Input;
 
 /// Steps of one history.
-const STEPS_MAX: u8 = 48;
+const STEPS_MAX: u8 = 32;
 
 /// How logs are opened here: small segments, so that there are many.
 pub(super) fn options(load_values: bool) -> LogOptions {
@@ -118,7 +118,8 @@ pub(super) fn entry(input: &mut Input<'_>, time: u64) -> Entry {
             Payload::Chunked(upload),
         ),
         _ => {
-            let whole = what & 8 == 8;
+            // Rarely, since a quarter of a mebibyte takes time.
+            let whole = what & 8 == 8 && number > 13;
             let bytes = if whole {
                 CHUNK_BYTES
             } else {
