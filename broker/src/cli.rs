@@ -37,7 +37,7 @@ const EXAMPLES: &str = "\
 Examples:
   A cluster of three servers on this machine, each key on two of them:
       head -c 32 /dev/urandom | base64 > secret && chmod 600 secret
-      export KVASIR_SECRET_FILE=secret KVSERVER_SECRET_FILE=secret
+      export KVASIR_SECRET_FILE=secret
       kvserver -p 7001 --admin 127.0.0.1:7101 --data-dir s1 &
       kvserver -p 7002 --admin 127.0.0.1:7102 --data-dir s2 &  ...
       printf '127.0.0.1 7001\\n127.0.0.1 7002\\n127.0.0.1 7003\\n' > servers.txt
@@ -135,6 +135,7 @@ impl Cli {
             std::fs::File::open(file)
                 .with_context(|| format!("cannot read the data file {}", file.display()))?;
         }
+        kvnet::descriptors::raise_limit_or_warn();
         let options = self.process_options().await?;
         let (trigger, shutdown) = shutdown::channel();
         let trigger = std::sync::Arc::new(trigger);

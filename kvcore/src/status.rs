@@ -27,6 +27,10 @@ pub struct MemberStatus {
     pub slots_unsynced: u32,
     /// Slots whose data here is damaged.
     pub slots_damaged: u32,
+    /// Times damage was met in the log since the process started: by recovery, by reads, by
+    /// compaction. Each is repaired; a number that grows says that the disk fails.
+    #[serde(default)]
+    pub damage_met: u64,
     /// Slots whose digest differed from another member's when last compared.
     pub slots_behind: u32,
     /// Keys with a value.

@@ -5,11 +5,13 @@
 //!   handshake Frame <-> Frame       who is who, proven by the cluster's secret, nothing in clear
 //!   message   Request, Reply        what is said afterwards
 //!   codec     message <-> Frame
+//!   admin     text              proofs for writes on the admin port, where HTTP is spoken
 //! ```
 //!
 //! Everything is pure: bytes come in by whatever pieces the network makes of them. The byte
 //! drawings stand in `docs/protocols.md`.
 
+pub mod admin;
 mod codec;
 pub mod frame;
 pub mod handshake;

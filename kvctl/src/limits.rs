@@ -39,6 +39,16 @@ pub const LOAD_IN_FLIGHT_MAX: usize = 512;
 /// Bytes of commands of a load on their way at once; a longer one goes alone.
 pub const LOAD_IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// How long a bench waits before it tries a broker again that is gone.
+pub const BENCH_RECONNECT: Duration = Duration::from_millis(250);
+
+/// How long a bench goes on without any broker: one that is started again is back well within.
+pub const BENCH_WITHOUT_BROKER_MAX: Duration = Duration::from_secs(10);
+
 /// How long a load tries one record again while the cluster cannot store it, unless asked
 /// otherwise, in seconds: a broker or a server is started again well within.
 pub const LOAD_RETRY_SECONDS: u64 = 60;
+
+/// How long a load test waits for one answer before it gives the connection up and counts the
+/// outcome as unknown: longer than a broker takes for anything, room for large values included.
+pub const ANSWER_MAX: Duration = Duration::from_secs(40);

@@ -13,3 +13,11 @@ pub fn raise_limit() -> std::io::Result<Option<u64>> {
     }
     Ok(limit.current)
 }
+
+/// Does the same, and only says so where it is not allowed: less may do.
+pub fn raise_limit_or_warn() {
+    match raise_limit() {
+        Ok(files) => tracing::debug!(files, "open files allowed"),
+        Err(error) => tracing::warn!(%error, "the limit on open files stays as it is"),
+    }
+}

@@ -1,11 +1,11 @@
-//! Admin HTTP on port 7401: health, status, placement, metrics.
+//! Admin HTTP on port 7401: health, status, placement, metrics; nonces for proofs.
 
 use std::convert::Infallible;
 
 use kvcore::{
     placement::Placement,
     replica::Replica,
-    wire::{Reply as PeerReply, Request, Secret},
+    wire::{Reply as PeerReply, Request, Secret, admin as proof},
 };
 use warp::{
     Filter, Rejection, Reply,
@@ -19,7 +19,7 @@ use crate::{log::disk::Disk, server::Server};
 /// form.
 const PLACEMENT_JSON_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// The routes. Writes need `Authorization: Bearer` and the cluster's secret.
+/// The routes. Writes need a proof that whoever asks knows the cluster's secret.
 pub fn routes<D: Disk>(
     server: Server<D>,
     secret: Secret,
@@ -49,6 +49,12 @@ pub fn routes<D: Disk>(
         let kind = "text/plain; version=0.0.4; charset=utf-8";
         warp::reply::with_header(figures, header::CONTENT_TYPE, kind).into_response()
     });
+    let nonces = secret.clone();
+    let nonce = get("nonce").map(move |server: Server<D>| {
+        let nonce = proof::nonce(&nonces, server.member(), server.clock().now());
+        let given = serde_json::json!({ "member": server.member(), "nonce": nonce });
+        json(StatusCode::OK, &given)
+    });
     let put_placement = warp::path("placement")
         .and(warp::path::end())
         .and(warp::put())
@@ -56,18 +62,9 @@ pub fn routes<D: Disk>(
         .and(warp::header::optional::<String>("authorization"))
         .and(warp::body::content_length_limit(PLACEMENT_JSON_BYTES_MAX))
         .and(warp::body::bytes())
-        .and_then(move |server, authorization: Option<String>, body| {
+        .and_then(move |server, authorization, body| {
             let secret = secret.clone();
-            async move {
-                let given = authorization
-                    .as_deref()
-                    .and_then(|v| v.strip_prefix("Bearer "));
-                if !given.is_some_and(|given| secret.matches(given.as_bytes())) {
-                    let why = "writes need `Authorization: Bearer` with the cluster's secret\n";
-                    return Ok::<_, Infallible>(text(StatusCode::UNAUTHORIZED, why));
-                }
-                Ok(adopt(server, body).await)
-            }
+            async move { Ok::<_, Infallible>(put(server, &secret, authorization, body).await) }
         });
     healthz
         .or(readyz)
@@ -78,9 +75,26 @@ pub fn routes<D: Disk>(
         .unify()
         .or(metrics)
         .unify()
+        .or(nonce)
+        .unify()
         .or(put_placement)
         .unify()
         .boxed()
+}
+
+/// Adopts a placement from who proves that they know the secret.
+async fn put<D: Disk>(
+    server: Server<D>,
+    secret: &Secret,
+    authorization: Option<String>,
+    body: bytes::Bytes,
+) -> Response {
+    let (member, now) = (server.member(), server.clock().now());
+    let asked = (proof::PUT_PLACEMENT, &body[..]);
+    match proof::check(secret, member, now, authorization.as_deref(), asked) {
+        Ok(()) => adopt(server, body).await,
+        Err(why) => text(StatusCode::UNAUTHORIZED, format!("{why}\n")),
+    }
 }
 
 async fn adopt<D: Disk>(server: Server<D>, body: bytes::Bytes) -> Response {

@@ -158,9 +158,9 @@ impl<D: Disk> Rounds<D> {
                 "synced from the other members; these slots vote again"
             );
         }
-        if followed.all_vote {
+        if let Some(losses) = followed.all_vote {
             let writer = self.server.writer().clone();
-            tokio::spawn(async move { writer.repaired().await });
+            tokio::spawn(async move { writer.repaired(losses).await });
         }
     }
 

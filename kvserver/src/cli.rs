@@ -18,6 +18,9 @@ use crate::{
 const PEER_PORT: u16 = 7400;
 const ADMIN_PORT: u16 = 7401;
 
+/// Names the secret's file for servers and brokers alike; `KVSERVER_SECRET_FILE` wins over it.
+const SECRET_FILE_SHARED: &str = "KVASIR_SECRET_FILE";
+
 /// A trie server: one member of a Kvasir cluster.
 ///
 /// It keeps its share of the keys in tries over a log, answers brokers on its peer port, and
@@ -59,7 +62,8 @@ pub struct Args {
     /// deletes go on [default: none].
     #[arg(long, env = "KVSERVER_MEMORY_LIMIT", value_name = "SIZE")]
     memory_limit: Option<ByteSize>,
-    /// File with the cluster's secret, readable by its owner alone (mode 0600).
+    /// File with the cluster's secret, readable by its owner alone (mode 0600). Also taken from
+    /// `KVASIR_SECRET_FILE`, which brokers read too.
     #[arg(long, env = "KVSERVER_SECRET_FILE", value_name = "FILE")]
     secret_file: Option<PathBuf>,
     /// File with options (YAML).
@@ -110,10 +114,7 @@ struct ConfigFile {
 pub fn main(args: Args) -> Result<()> {
     kvnet::logs::start(args.log_format);
     let options = options(args)?;
-    match kvnet::descriptors::raise_limit() {
-        Ok(files) => tracing::debug!(files, "open files allowed"),
-        Err(error) => tracing::warn!(%error, "the limit on open files stays as it is"),
-    }
+    kvnet::descriptors::raise_limit_or_warn();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -156,8 +157,9 @@ pub fn options(args: Args) -> Result<ServerOptions> {
         .data_dir
         .or(file.data_dir)
         .unwrap_or_else(|| "kvserver-data".into());
-    let secret_file = args.secret_file.or(file.secret_file).context(
-        "no --secret-file: give the cluster's secret, the same file for all its processes \
+    let shared = || std::env::var_os(SECRET_FILE_SHARED).map(PathBuf::from);
+    let secret_file = args.secret_file.or_else(shared).or(file.secret_file).context(
+        "no --secret-file or KVASIR_SECRET_FILE: give the cluster's secret, the same file for all its processes \
          (`head -c 32 /dev/urandom | base64 > secret; chmod 600 secret` makes one, `kvctl up` does \
          it for you)",
     )?;

@@ -32,6 +32,13 @@ pub const REQUEST_AGE_MS_MAX: u64 = OPERATION_MS_MAX + CLOCK_SKEW_MS_MAX;
 /// Bytes of a victim segment read in one step of compaction; writes wait that long at most.
 pub const COMPACTION_STEP_BYTES: u64 = 512 * 1024;
 
+/// Slots in which one step of compaction looks for records that could not be read.
+pub const SWEEP_SLOTS: u16 = 32;
+
+/// How long after a segment could not be compacted it is tried again, in milliseconds: a failure
+/// that goes away by itself, such as too many open files, must not keep it for good.
+pub const COMPACTION_RETRY_MS: u64 = 60_000;
+
 /// How often `--sync interval` syncs.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 

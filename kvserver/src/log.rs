@@ -15,6 +15,7 @@
 //!   bytes before it are damage, and the slots they may touch are named.
 //! - A log that may lack anything it once acknowledged is not [`Recovery::intact`], and stays so
 //!   over restarts until [`Log::repaired`].
+//! - Bytes that the disk cannot read are as good as bytes that fail their check.
 //! - No bytes in its files, whatever they are, make it panic or take unbounded memory.
 //!
 //! What is absent: threads, clocks, locks around the writer, and knowledge of which record is the
@@ -31,6 +32,7 @@ mod hint;
 mod options;
 mod reader;
 mod recovery;
+mod sectors;
 mod segment;
 mod space;
 mod walk;
@@ -152,6 +154,32 @@ impl<D: Disk> Log<D> {
     /// Notes that the record at `location` is dead.
     pub fn release(&mut self, location: Location) {
         self.space.release(location);
+    }
+
+    /// Notes that the record at `location` cannot be read: it is dead here. Its segment stays as
+    /// the trace of that until [`Log::repaired`]. Nothing may be pending.
+    pub fn lose(&mut self, location: Location) {
+        self.space.release(location);
+        match self.space.get(location.segment).map(|known| known.state) {
+            Some(State::Sealed | State::Repaired) => {
+                self.space.set_state(location.segment, State::Damaged);
+            }
+            Some(State::Active) => {
+                // Its damage is to stay apart from what is written from now on. Where that cannot
+                // be done now, it is at the end of the segment.
+                self.active.lines = None;
+                if self.poison.is_none() {
+                    let _ = self.rotate();
+                }
+            }
+            Some(State::Damaged | State::Missing) | None => {}
+        }
+    }
+
+    /// Whether a segment stays until its damage is repaired.
+    pub fn is_damaged(&self, segment: SegmentId) -> bool {
+        let known = self.space.get(segment);
+        known.is_some_and(|known| known.state == State::Damaged)
     }
 
     /// The sealed segment that is best compacted next, if one is worth it: a damaged one whose

@@ -51,6 +51,18 @@ pub fn member_id(directory: &Path) -> Result<MemberId, MemberFileError> {
     if let Some(file) = read::<MemberFile>(&directory.join(MEMBER))? {
         return Ok(file.id);
     }
+    check_is_ours(directory)?;
+    let id = MemberId(Uuid::new_v4());
+    write(directory, MEMBER, &MemberFile { id })?;
+    Ok(id)
+}
+
+/// An error if the directory holds files but none that says whose. Changes nothing, so that it
+/// can be asked before anything is written there; one that is not there yet is nobody else's.
+pub fn check_is_ours(directory: &Path) -> Result<(), MemberFileError> {
+    if !directory.is_dir() || directory.join(MEMBER).exists() {
+        return Ok(());
+    }
     let io = |source| MemberFileError::Io {
         path: directory.to_owned(),
         source,
@@ -68,9 +80,7 @@ pub fn member_id(directory: &Path) -> Result<MemberId, MemberFileError> {
             return Err(MemberFileError::NoName(directory.to_owned()));
         }
     }
-    let id = MemberId(Uuid::new_v4());
-    write(directory, MEMBER, &MemberFile { id })?;
-    Ok(id)
+    Ok(())
 }
 
 /// Reads the placement, `None` where the member has none yet.

@@ -32,6 +32,7 @@ struct Gauges {
     slots: IntGauge,
     unsynced: IntGauge,
     damaged: IntGauge,
+    damage_met: IntGauge,
     behind: IntGauge,
     epoch: IntGauge,
     ready: IntGauge,
@@ -109,6 +110,7 @@ impl Metrics {
         set(&gauges.slots, u64::from(status.slots));
         set(&gauges.unsynced, u64::from(status.slots_unsynced));
         set(&gauges.damaged, u64::from(status.slots_damaged));
+        set(&gauges.damage_met, status.damage_met);
         set(&gauges.behind, u64::from(status.slots_behind));
         set(&gauges.epoch, status.epoch.0);
         set(&gauges.ready, u64::from(status.ready));
@@ -154,6 +156,10 @@ impl Gauges {
             damaged: gauge(
                 "kvasir_server_slots_damaged",
                 "Slots whose data is damaged.",
+            ),
+            damage_met: gauge(
+                "kvasir_server_damage_met",
+                "Times damage was met in the log since the start.",
             ),
             behind: gauge(
                 "kvasir_server_slots_behind",

@@ -14,7 +14,6 @@ use kvnet::{
     shutdown::{self, Shutdown},
 };
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
-use uuid::Uuid;
 
 use crate::{
     admin, catch_up,
@@ -226,6 +225,8 @@ fn has_log(directory: &Directory) -> Result<bool, StartError> {
 
 /// Opens everything that blocks.
 fn open(data_dir: PathBuf, options: StoreOptions) -> Result<Server<Directory>, StartError> {
+    // Before the lock file: nothing is written to what is somebody else's.
+    member_files::check_is_ours(&data_dir)?;
     let directory = Arc::new(Directory::open(&data_dir)?);
     let member: MemberId = member_files::member_id(&data_dir)?;
     let placement = member_files::read_placement(&data_dir)?;
@@ -235,13 +236,13 @@ fn open(data_dir: PathBuf, options: StoreOptions) -> Result<Server<Directory>, S
         });
     }
     let began = std::time::Instant::now();
-    let opened =
-        store::open(directory, options.clone(), Uuid::new_v4().as_u128()).map_err(|source| {
-            StartError::Log {
-                directory: data_dir.clone(),
-                source,
-            }
-        })?;
+    // The log is named after its member, so that its records can be told even without any head.
+    let opened = store::open(directory, options.clone(), member.0.as_u128()).map_err(|source| {
+        StartError::Log {
+            directory: data_dir.clone(),
+            source,
+        }
+    })?;
     let recovery = &opened.recovery;
     tracing::info!(
         %member,

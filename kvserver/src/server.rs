@@ -173,6 +173,7 @@ impl<D: Disk> Server<D> {
             slots: u32::try_from(slots.len()).expect("at most 1024"),
             slots_unsynced: count(Standing::Unsynced),
             slots_damaged: count(Standing::Damaged),
+            damage_met: inner.store.damage_met(),
             slots_behind: inner.progress.slots_behind(),
             keys: inner.store.keys(),
             tombstones: inner.store.tombstones(),

@@ -15,6 +15,7 @@
 mod compaction;
 pub mod digest;
 mod held;
+mod loss;
 mod open;
 mod read;
 mod shelf;
@@ -108,6 +109,16 @@ impl<D: Disk> Store<D> {
     /// before the last time is worth nothing.
     pub fn damages(&self, slot: Slot) -> u32 {
         self.shelves.read(slot).damages
+    }
+
+    /// Records that were lost to damage since the store was opened.
+    pub fn losses(&self) -> u64 {
+        self.shelves.losses.records()
+    }
+
+    /// Times damage was met in the log: by recovery, by reads, by compaction.
+    pub fn damage_met(&self) -> u64 {
+        self.shelves.losses.met()
     }
 
     /// Lets the slot's answers count again, unless damage was met in it after `damages` times.

@@ -29,8 +29,8 @@ enum Job {
     Write(Write, oneshot::Sender<Reply>),
     /// Answered once everything asked before is done.
     Barrier(oneshot::Sender<()>),
-    /// Every slot was brought up to date from its other copies.
-    Repaired,
+    /// Every slot was brought up to date from its other copies, after so many losses.
+    Repaired(u64),
     Stop,
 }
 
@@ -103,10 +103,10 @@ impl WriterThread {
         sent.await.unwrap_or(false) && done.await.is_ok()
     }
 
-    /// Tells the log that every slot was brought up to date.
-    pub async fn repaired(&self) {
+    /// Tells the log that every slot was brought up to date after so many losses.
+    pub async fn repaired(&self, losses: u64) {
         let jobs = self.jobs.clone();
-        let _ = tokio::task::spawn_blocking(move || jobs.send(Job::Repaired).is_ok()).await;
+        let _ = tokio::task::spawn_blocking(move || jobs.send(Job::Repaired(losses)).is_ok()).await;
     }
 
     /// Figures of the log as of the last commit.
@@ -162,7 +162,7 @@ struct Batch {
     answers: Vec<oneshot::Sender<Reply>>,
     bytes: usize,
     barriers: Vec<oneshot::Sender<()>>,
-    repaired: bool,
+    repaired: Option<u64>,
     stop: bool,
 }
 
@@ -175,7 +175,7 @@ impl Batch {
                 self.answers.push(answer);
             }
             Job::Barrier(answer) => self.barriers.push(answer),
-            Job::Repaired => self.repaired = true,
+            Job::Repaired(losses) => self.repaired = Some(losses),
             Job::Stop => self.stop = true,
         }
     }
@@ -239,7 +239,9 @@ impl<D: Disk> Work<D> {
         for barrier in barriers {
             let _ = barrier.send(());
         }
-        if repaired && let Err(error) = self.writer.repaired() {
+        if let Some(losses) = repaired
+            && let Err(error) = self.writer.repaired(losses)
+        {
             tracing::warn!(%error, "the repair is not marked in the log");
         }
     }

@@ -29,10 +29,13 @@ use kvserver::log::{
 };
 use proptest::prelude::*;
 
+#[path = "log_faults/unreadable.rs"]
+mod unreadable;
+
 fn options(load_values: bool) -> LogOptions {
     LogOptions {
         segment_bytes: 4096,
-        new_log_id: 7,
+        log_id: 7,
         load_values,
         ..LogOptions::default()
     }
@@ -352,6 +355,39 @@ fn one_sync_serves_a_whole_batch() {
     }
     log.commit(SyncNow::Yes).unwrap();
     assert_eq!(disk.syncs(), before + 1);
+}
+
+#[test]
+fn without_any_head_the_records_name_their_log() {
+    let (disk, log, written) = filled(60);
+    drop(log);
+    let heads = |disk: &MemoryDisk| {
+        for name in disk.list().expect("listed") {
+            for byte in (0..128).step_by(16) {
+                disk.flip(&name, byte, 3);
+            }
+        }
+    };
+    heads(&disk);
+    // Under another name no record can be told to be this log's, and nothing may be cut.
+    let before: Vec<_> = disk.list().expect("listed");
+    let contents = |disk: &MemoryDisk| {
+        before
+            .iter()
+            .map(|name| disk.contents(name))
+            .collect::<Vec<_>>()
+    };
+    let bytes = contents(&disk);
+    let other = LogOptions {
+        log_id: 8,
+        ..options(true)
+    };
+    let refused = Log::open(Arc::clone(&disk), other, &mut |_, _| {});
+    assert!(matches!(refused, Err(OpenError::Unreadable { .. })));
+    assert_eq!(contents(&disk), bytes);
+    let (_log, recovery, found) = open(&disk, true).expect("its records are there");
+    assert!(!recovery.damaged.is_empty(), "the heads are gone");
+    assert_eq!(found.len(), written.len());
 }
 
 #[test]

@@ -21,9 +21,12 @@ use kvcore::{
 };
 use kvserver::log::{
     CommitError, Entry, Location, Log, LogOptions, RecoveredEntry, Recovery, SegmentId, SyncNow,
-    disk::memory::MemoryDisk,
+    disk::{Disk, memory::MemoryDisk},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+#[path = "fixture/steps.rs"]
+mod steps;
 
 const KEYS: u32 = 40;
 
@@ -56,6 +59,8 @@ fn entry(number: u32, sequence: u64) -> Entry {
 /// For every key the newest record, and where it is.
 type State = BTreeMap<u32, (u64, Location)>;
 
+// Each says what a history has met so far.
+#[allow(clippy::struct_excessive_bools)]
 struct Model {
     seed: u64,
     random: StdRng,
@@ -69,6 +74,10 @@ struct Model {
     relaxed: bool,
     trusted: bool,
     in_flight: bool,
+    /// Whether sectors get lost in this history.
+    rots: bool,
+    /// Whether one was, since the log was last repaired with all that it holds.
+    rotten: bool,
 }
 
 impl Model {
@@ -86,6 +95,8 @@ impl Model {
             relaxed: false,
             trusted: true,
             in_flight: false,
+            rots: seed % 3 == 2,
+            rotten: false,
         };
         model.open();
         model
@@ -98,8 +109,9 @@ impl Model {
     /// Opens the log and checks it against everything that is known.
     fn open(&mut self) -> Recovery {
         let options = LogOptions {
-            segment_bytes: 4096,
-            new_log_id: 7,
+            // A lost sector takes its page: segments of several leave something.
+            segment_bytes: if self.rots { 16 * 1024 } else { 4096 },
+            log_id: 7,
             load_values: self.random.random_bool(0.3),
             ..LogOptions::default()
         };
@@ -126,15 +138,18 @@ impl Model {
         }
         let reader = log.reader();
         for (&number, &(sequence, at)) in &state {
-            assert_eq!(
-                reader.read(at).unwrap(),
-                entry(number, sequence),
-                "seed {}",
-                self.seed
-            );
+            match reader.read(at) {
+                Ok(read) => assert_eq!(read, entry(number, sequence), "seed {}", self.seed),
+                // Known by its hint alone.
+                Err(error) => assert!(self.rotten, "seed {}: {error}", self.seed),
+            }
         }
         self.log = Some(log);
-        self.check(&state, &recovery);
+        if self.rotten {
+            self.check_rotten(&state, &recovery);
+        } else {
+            self.check(&state, &recovery);
+        }
         self.durable = state
             .iter()
             .map(|(&number, &(sequence, _))| (number, sequence))
@@ -171,6 +186,71 @@ impl Model {
                 reason,
                 "seed {seed}: in doubt without a reason: {recovery:?}"
             );
+        }
+    }
+
+    /// What was durable is there, or its slot is named, or the whole log is in doubt.
+    fn check_rotten(&self, state: &State, recovery: &Recovery) {
+        let seed = self.seed;
+        for (&number, &sequence) in &self.durable {
+            let has = state.get(&number).map_or(0, |&(sequence, _)| sequence);
+            let told = recovery.damage.touches(key(number).slot()) || !recovery.intact;
+            assert!(
+                has >= sequence || told,
+                "seed {seed}: {number}, {recovery:?}"
+            );
+        }
+        assert!(
+            self.trusted || !recovery.intact,
+            "seed {seed}: the doubt is forgotten"
+        );
+    }
+
+    /// Loses a sector somewhere, or lets one read fail once.
+    fn rot(&mut self) {
+        let mut names = self.disk.list().unwrap();
+        names.retain(|name| name.starts_with("segment-"));
+        let name = &names[self.random.random_range(0..names.len())];
+        let length = self.disk.contents(name).unwrap().len();
+        if length <= 512 || self.random.random_bool(0.3) {
+            let reads = self.random.random_range(0..20);
+            self.disk.fail_reads_after(Some(reads));
+            return;
+        }
+        // Without any head there is no log to open.
+        let byte = self.random.random_range(512..length);
+        self.disk.lose(name, byte);
+        self.rotten = true;
+    }
+
+    /// As the other copies would: every key is written again, and the log is told.
+    fn repair(&mut self) {
+        for number in 0..KEYS {
+            self.sequence += 1;
+            let sequence = self.sequence;
+            let at = self.log().append(&entry(number, sequence)).unwrap();
+            self.appended.insert((number, sequence));
+            self.pending.insert(number, (sequence, at));
+        }
+        self.commit(SyncNow::Yes);
+        if self.log().poisoned().is_some() {
+            return;
+        }
+        match self.log().repaired() {
+            Ok(()) => self.trusted = true,
+            Err(error) => assert!(matches!(error, CommitError::Poisoned { .. }), "{error}"),
+        }
+        for _ in 0..100 {
+            let Some(victim) = self.log().victim() else {
+                break;
+            };
+            if !self.log().is_repaired(victim) {
+                break;
+            }
+            self.compact();
+            if self.log().poisoned().is_some() {
+                return;
+            }
         }
     }
 
@@ -230,8 +310,16 @@ impl Model {
         let Ok(scan) = self.log().scan(victim) else {
             return;
         };
+        let mut lost = false;
         for item in scan {
-            let (at, entry) = item.unwrap();
+            let (at, entry) = match item {
+                Ok(found) => found,
+                Err(error) => {
+                    assert!(self.rotten, "seed {}: {error}", self.seed);
+                    lost |= !self.log().is_repaired(victim);
+                    continue;
+                }
+            };
             let Entry::Record { key, record } = &entry else {
                 continue;
             };
@@ -241,6 +329,10 @@ impl Model {
                 let moved = self.log().append(&entry).unwrap();
                 self.pending.insert(number, (sequence, moved));
             }
+        }
+        if lost {
+            // What lives in it still may be lost: it stays.
+            return self.commit(SyncNow::Yes);
         }
         match self.log().retire(victim) {
             Err(CommitError::NotRetirable { .. }) => self.commit(SyncNow::Yes),
@@ -254,14 +346,16 @@ impl Model {
                 let log = self.log.take().unwrap();
                 let poisoned = log.poisoned().is_some();
                 let closed = log.close();
-                assert_eq!(closed.is_err(), poisoned);
+                // A lost sector may be where the last mark goes.
+                assert!(closed.is_err() == poisoned || self.rotten);
+                let poisoned = closed.is_err();
                 let (trusted, relaxed) = (self.trusted, self.relaxed);
                 if !poisoned {
                     self.relaxed = false;
                     self.note_durable();
                 }
                 let recovery = self.open();
-                if !poisoned {
+                if !poisoned && !self.rotten {
                     assert!(recovery.clean_shutdown, "seed {}, {relaxed}", self.seed);
                     assert_eq!(recovery.intact, trusted, "seed {}", self.seed);
                 }
@@ -290,8 +384,11 @@ impl Model {
                 self.commit(SyncNow::No);
             }
             60..65 => {
-                self.log().sync().unwrap();
-                self.note_durable();
+                match self.log().sync() {
+                    Ok(()) => self.note_durable(),
+                    // A lost sector may be where the mark goes.
+                    Err(error) => assert!(self.rotten, "seed {}: {error}", self.seed),
+                }
             }
             65..80 => self.compact(),
             80..84 => {
@@ -312,11 +409,13 @@ impl Model {
                     self.stop();
                 }
             }
-            88..91 if !self.trusted => {
+            88..91 if !self.trusted && !self.rotten => {
                 self.log().repaired().unwrap();
                 self.trusted = true;
                 self.note_durable();
             }
+            91..94 if self.rots => self.rot(),
+            94..96 if self.rotten => self.repair(),
             _ => self.stop(),
         }
         if self.log().poisoned().is_some() {
@@ -327,7 +426,7 @@ impl Model {
 
 #[test]
 fn no_history_loses_what_was_durable() {
-    for seed in 0..300 {
+    for seed in 0..steps::scaled(300) {
         let mut model = Model::new(seed);
         for _ in 0..150 {
             model.step();

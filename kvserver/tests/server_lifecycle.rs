@@ -256,6 +256,10 @@ async fn what_is_in_the_way_of_a_start_is_named() {
         said.contains(&foreign.path().display().to_string()),
         "{said}"
     );
+    assert!(
+        !foreign.path().join("lock").exists(),
+        "left in a directory that is not ours"
+    );
     // A file where the directory should be: unwritable for everybody, root included.
     let file = foreign.path().join("holiday.jpg");
     let said = refused(quiet(&file.join("data"), &StoreOptions::default())).await;

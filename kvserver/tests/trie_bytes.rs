@@ -17,6 +17,9 @@ thread_local! {
     static HELD: Cell<isize> = const { Cell::new(0) };
 }
 
+#[path = "fixture/steps.rs"]
+mod steps;
+
 struct Counting;
 
 #[global_allocator]
@@ -51,7 +54,7 @@ fn values_are_dropped_exactly_once() {
     let before = HELD.get();
     let mut random = StdRng::seed_from_u64(7);
     let mut trie = Trie::new();
-    for number in 0..40_000_u64 {
+    for number in 0..steps::scaled(40_000) {
         let key = key(&mut random);
         match random.random_range(0..1_000) {
             0 => trie.clear(),
@@ -107,7 +110,7 @@ fn follow<V>(value: impl Fn(u64) -> V) {
     let before = HELD.get();
     let mut random = StdRng::seed_from_u64(11);
     let mut trie = Trie::new();
-    for number in 0..20_000 {
+    for number in 0..steps::scaled(20_000) {
         let key = key(&mut random);
         if number / 5_000 % 2 == 0 || random.random_range(0..10) == 0 {
             trie.insert(&key, value(number));

@@ -21,6 +21,9 @@ const CHECK_EVERY: u32 = 3_000;
 /// Entries compared of one walk: enough to leave the node it began in.
 const WALK_ENTRIES: usize = 12;
 
+#[path = "fixture/steps.rs"]
+mod steps;
+
 type Model = BTreeMap<Vec<u8>, u64>;
 
 #[test]
@@ -120,7 +123,8 @@ fn run(population: u64, draw: impl Fn(&mut StdRng) -> Vec<u8>) {
     let _printed_on_panic = Seed(seed);
     let mut random = StdRng::seed_from_u64(seed);
     let (mut trie, mut model) = (Trie::new(), Model::new());
-    for operation in 0..OPERATIONS {
+    let operations = u32::try_from(steps::scaled(OPERATIONS.into())).expect("no more than usual");
+    for operation in 0..operations {
         let growing = (operation / PHASE).is_multiple_of(2);
         let key = draw(&mut random);
         step(&mut trie, &mut model, growing, &key, &draw, &mut random);

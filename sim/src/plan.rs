@@ -219,6 +219,13 @@ pub enum Incident {
         /// Chooses file and bit.
         dice: u64,
     },
+    /// A sector of a member's files cannot be read any more.
+    Unreadable {
+        /// Which member.
+        member: usize,
+        /// Chooses file and sector.
+        dice: u64,
+    },
     /// A member's disk comes back blank: another member under the old address.
     Wipe {
         /// Which member.

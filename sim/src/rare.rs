@@ -90,6 +90,8 @@ paths! {
     Compaction => "segment retired by compaction",
     /// A member did not start because of its files.
     OpenFailed => "member unable to open its log",
+    /// A member's log had nothing left that could be read.
+    GivenUp => "member with nothing left to read",
     /// Catching up brought a record.
     Exchanged => "record brought by catching up",
     /// Slots vote again.

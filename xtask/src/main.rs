@@ -2,7 +2,9 @@
 
 mod ci;
 mod command;
+mod faults;
 mod fuzz;
+mod sanitize;
 mod setup;
 mod sim;
 mod tests_run;
@@ -40,6 +42,11 @@ enum Task {
     /// Every finding says where, what is wrong and what to do. Exceptions are recorded, each with
     /// its reason, in `xtask/src/tidy/tables.rs`.
     Tidy,
+    /// Runs the tests of the trie and the log under the address sanitizer and under valgrind.
+    ///
+    /// Takes a few minutes and a nightly compiler, so CI does not run it.
+    /// `KVASIR_TEST_STEPS_PERCENT` says what share of their steps the tests take.
+    Sanitize,
     /// Installs the tools of `cargo xtask ci` that cargo can install, unless they are there.
     Setup,
     /// Runs brokers and members on a simulated disk, network and clock, one seed a run.
@@ -62,6 +69,15 @@ enum Task {
         /// The targets, all if none is named.
         targets: Vec<String>,
     },
+    /// Throws faults at a local cluster under load, and checks what its clients saw.
+    ///
+    /// `cargo xtask faults --help` tells what can be asked; docs/faults.md what it means.
+    #[command(disable_help_flag = true)]
+    Faults {
+        /// Passed on to the driver, such as `--minutes 5` or `--seed 7`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Runs everything that CI runs: format, lints, licences, documentation, tidy, tests.
     ///
     /// Stops at the first step that fails and says how to run that step alone.
@@ -77,9 +93,11 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Test { without_root } => tests_run::run(&root, without_root),
         Task::Tidy => tidy::run(&root),
+        Task::Sanitize => sanitize::run(&root),
         Task::Setup => setup::run(&root),
         Task::Sim { arguments } => sim::run(&root, &arguments),
         Task::Fuzz { minutes, targets } => fuzz::run(&root, minutes, &targets),
+        Task::Faults { arguments } => faults::run(&root, &arguments),
         Task::Ci { without_root } => ci::run(&root, without_root),
     };
     match done {

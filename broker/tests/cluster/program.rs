@@ -166,3 +166,41 @@ async fn a_prompt_that_is_stopped_leaves_the_terminal_as_it_was() {
     let shown = String::from_utf8_lossy(&shown[..count]).into_owned();
     assert!(shown.contains("\x1b[?2004l"), "{shown:?}");
 }
+
+/// Connections of clients and to servers are more files than the usual limit.
+#[tokio::test]
+async fn it_may_open_as_many_files_as_the_system_allows() {
+    let servers = servers(1).await;
+    let home = home(&servers);
+    let broker = env!("CARGO_BIN_EXE_broker");
+    let lowered = "ulimit -Sn 300 && exec \"$0\" -s servers.txt --serve-only --line 127.0.0.1:0 \
+                   --http 127.0.0.1:0";
+    let child = Command::new("sh")
+        .args(["-c", lowered, broker])
+        .current_dir(home.path())
+        .env("KVASIR_SECRET_FILE", "secret")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts");
+    let process = format!("/proc/{}", child.id().expect("it runs"));
+    let (name, limits) = (format!("{process}/comm"), format!("{process}/limits"));
+    let raised = async {
+        loop {
+            let text = fs::read_to_string(&limits).unwrap_or_default();
+            let line = text.lines().find(|line| line.starts_with("Max open files"));
+            let mut figures = line.unwrap_or_default().split_ascii_whitespace().skip(3);
+            let (soft, hard) = (figures.next(), figures.next());
+            // Until it is the broker it is the shell, with limits that are not lowered yet.
+            let name = fs::read_to_string(&name).unwrap_or_default();
+            if name.trim() == "broker" && soft == hard && soft != Some("300") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let raised = timeout(Duration::from_secs(20), raised).await;
+    assert!(raised.is_ok(), "{:?}", fs::read_to_string(&limits));
+}

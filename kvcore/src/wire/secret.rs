@@ -51,11 +51,6 @@ impl Secret {
     pub fn verify(&self, parts: &[&[u8]], proof: &[u8]) -> bool {
         self.proof(parts).as_slice().ct_eq(proof).into()
     }
-
-    /// Whether `candidate` is the secret itself, as in an HTTP header; constant time.
-    pub fn matches(&self, candidate: &[u8]) -> bool {
-        self.0.as_slice().ct_eq(candidate).into()
-    }
 }
 
 impl fmt::Debug for Secret {

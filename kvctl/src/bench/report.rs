@@ -67,14 +67,10 @@ impl Recorder {
         self.unsent = unsent;
     }
 
-    pub(super) fn report(&self, options: &BenchOptions) -> Report {
+    pub(super) fn report(&self, options: &BenchOptions, given_up: Option<String>) -> Report {
         let seconds = self.elapsed.as_secs_f64();
         let rows = self.kinds.iter().map(|(kind, figures)| Row {
-            operation: match kind {
-                Kind::Get => "get",
-                Kind::Put => "put",
-                Kind::Delete => "delete",
-            },
+            operation: kind.name(),
             count: figures.latency.len(),
             per_second: figures.latency.len() as f64 / seconds.max(0.001),
             not_found: figures.not_found,
@@ -89,6 +85,7 @@ impl Recorder {
             seconds,
             rate: options.rate,
             unsent: self.unsent,
+            given_up,
             operations: rows.collect(),
         }
     }
@@ -101,8 +98,11 @@ pub struct Report {
     pub seconds: f64,
     /// Operations that were due each second; `null` in a closed loop.
     pub rate: Option<f64>,
-    /// Operations that were due and not sent, because too many waited for their answer.
+    /// Operations that were due and not sent, because too many waited for their answer or there was
+    /// no broker.
     pub unsent: u64,
+    /// Why it ended before its time; `null` where it did not.
+    pub given_up: Option<String>,
     /// Figures by operation.
     pub operations: Vec<Row>,
 }
@@ -170,7 +170,7 @@ impl Report {
         }
         let unsent = match self.unsent {
             0 => String::new(),
-            unsent => format!("; {unsent} were due and not sent, too many waited"),
+            unsent => format!("; {unsent} were due and not sent"),
         };
         let how = match self.rate {
             Some(rate) => format!("open loop, {rate} operations a second due"),

@@ -107,6 +107,7 @@ pub async fn start(layout: &Layout, state: &mut ClusterState, secret: Secret) ->
         servers.push(running);
     }
     let placement = place(state, &servers).await?;
+    state.cluster = Some(placement.cluster());
     let (stop, shutdown) = shutdown::channel();
     let mut brokers = JoinSet::new();
     for config in &state.brokers {

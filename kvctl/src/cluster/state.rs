@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use kvcore::placement::ClusterId;
 use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
@@ -19,6 +20,10 @@ use crate::limits::{LOCK_MAX, POLL};
 /// What a local cluster consists of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterState {
+    /// Which cluster it is, once its first placement was made: without it, empty directories would
+    /// pass for those of a new one.
+    #[serde(default)]
+    pub cluster: Option<ClusterId>,
     /// Copies of each key.
     pub copies: usize,
     /// `--mode` of the servers.

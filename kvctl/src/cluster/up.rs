@@ -2,6 +2,7 @@
 
 mod free_ports;
 mod hold;
+mod identity;
 mod wanted;
 
 use std::{fs, path::PathBuf, process::Child, time::Duration};
@@ -50,6 +51,8 @@ pub struct UpOptions {
     pub sync: Option<String>,
     /// Everything in this process.
     pub in_process: bool,
+    /// Begin an empty cluster where the data of one is gone.
+    pub new_cluster: bool,
 }
 
 /// A cluster that is ready, and the processes that this one started.
@@ -83,6 +86,7 @@ pub async fn up(
         );
     }
     let mut state = wanted::wanted(options, before.as_ref())?;
+    identity::check(&layout, &mut state, options.new_cluster)?;
     // Before anything is written: what never started leaves no cluster behind.
     free_ports::check(&state)?;
     let secret = secret_file::read_or_create(&layout.secret())?;
@@ -154,6 +158,7 @@ async fn start_all(
     }
     say("servers answer; looking for the placement");
     let placement = place(layout, state, secret).await?;
+    state.cluster = Some(placement.cluster());
     tracing::debug!(epoch = %placement.epoch(), "placement found or made");
     for at in 0..state.brokers.len() {
         let child = launch::broker(layout, &state.brokers[at])?;
@@ -198,11 +203,15 @@ async fn wait(
 async fn place(layout: &Layout, state: &ClusterState, secret: &Secret) -> Result<Placement> {
     let servers = server_addresses(layout)?;
     let quorums = Quorums::default();
+    let bootstrap = match state.cluster {
+        Some(_) => Bootstrap::No,
+        None => Bootstrap::Yes,
+    };
     let (placement, unreached) = learn_or_make(
         &servers,
         state.copies,
         quorums,
-        Bootstrap::Yes,
+        bootstrap,
         secret,
         PLACEMENT_MAX,
     )

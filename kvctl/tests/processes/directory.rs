@@ -77,6 +77,40 @@ fn an_emptied_server_directory_is_noticed_and_nothing_is_overwritten() {
     assert_eq!(cluster.scan().len(), 50);
 }
 
+/// A cluster without its data is not one without data.
+#[test]
+fn emptied_server_directories_are_no_new_cluster_unless_that_is_asked_for() {
+    let cluster = Cluster::up(&["--servers", "2"]);
+    cluster.kvctl(&["put", "a", "1"]).ok();
+    cluster
+        .kvctl(&["up", "--detach", "--new-cluster"])
+        .code(2)
+        .remarks("already runs");
+    cluster.kvctl(&["down"]).ok();
+    cluster
+        .kvctl(&["up", "--detach", "--new-cluster"])
+        .code(2)
+        .remarks("holds data of cluster");
+    for number in 1..=2 {
+        let directory = cluster.data().join(format!("server-{number}"));
+        fs::remove_dir_all(&directory).expect("ours");
+    }
+    for up in [&["up", "--detach"][..], &["up", "--in-process"]] {
+        cluster
+            .kvctl(up)
+            .code(2)
+            .remarks("every server directory in")
+            .remarks("kvctl up --new-cluster");
+        assert!(!cluster.data().join("server-1").exists(), "nothing is made");
+    }
+    cluster.kvctl(&["up", "--detach", "--new-cluster"]).ok();
+    cluster.kvctl(&["get", "a"]).code(1);
+    cluster.kvctl(&["put", "a", "2"]).ok();
+    cluster.kvctl(&["down"]).ok();
+    cluster.kvctl(&["up", "--detach"]).ok();
+    assert_eq!(cluster.kvctl(&["get", "a"]).ok().out, "2\n");
+}
+
 fn names_and_sizes(directory: &Path) -> BTreeMap<PathBuf, u64> {
     let entries = fs::read_dir(directory).expect("a directory");
     entries

@@ -208,3 +208,27 @@ fn where_no_cluster_is_every_command_says_so() {
         .code(2)
         .remarks(&format!("no broker at {nobody}"));
 }
+
+/// A cluster in one process opens the files of all its servers.
+#[test]
+fn a_cluster_in_one_process_may_open_as_many_files_as_the_system_allows() {
+    let cluster = Cluster::new();
+    let base = cluster.ports.base().to_string();
+    let lowered = "ulimit -Sn 300 && exec \"$0\" \"$@\"";
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", lowered, env!("CARGO_BIN_EXE_kvctl"), "up"])
+        .args(["--in-process", "--servers", "1", "--port-base", &base])
+        .env("KVASIR_DATA_DIR", cluster.data())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let limits = format!("/proc/{}/limits", child.id());
+    wait_until("the cluster", || cluster.is_running().then_some(()));
+    let text = fs::read_to_string(&limits).expect("it runs");
+    child.kill().expect("ours");
+    child.wait().expect("it ends");
+    let line = text.lines().find(|line| line.starts_with("Max open files"));
+    let figures: Vec<_> = line.expect("there").split_ascii_whitespace().collect();
+    assert_eq!(figures[3], figures[4], "{text}");
+}

@@ -40,8 +40,9 @@ struct Round {
 pub struct Followed {
     /// Slots that vote from now on.
     pub promoted: usize,
-    /// Whether that was the last that did not: the log may be told that it is repaired.
-    pub all_vote: bool,
+    /// Where those were the last that did not, how many records had been lost by then: the log may
+    /// be told that up to there it is repaired.
+    pub all_vote: Option<u64>,
     /// A newer placement to adopt; the round is over.
     pub newer: Option<Placement>,
 }
@@ -162,6 +163,8 @@ impl CatchUp {
         let Some(round) = &self.round else {
             return Followed::nothing();
         };
+        // Before the standings are looked at: a loss behind that is not what was repaired.
+        let losses = store.losses();
         let mut promoted = 0;
         for slot in round.mine.iter() {
             let standing = store.standing(slot);
@@ -177,7 +180,7 @@ impl CatchUp {
         let votes = |slot| store.standing(slot) == Standing::Voter;
         Followed {
             promoted,
-            all_vote: promoted > 0 && round.mine.iter().all(votes),
+            all_vote: (promoted > 0 && round.mine.iter().all(votes)).then_some(losses),
             newer: None,
         }
     }
@@ -187,7 +190,7 @@ impl Followed {
     fn nothing() -> Self {
         Self {
             promoted: 0,
-            all_vote: false,
+            all_vote: None,
             newer: None,
         }
     }

@@ -44,7 +44,9 @@ pub enum OpenError {
     },
     /// No segment can be told to belong to this log: the directory has to be given up, and the
     /// member be replaced by a new one.
-    #[error("no head of any log segment can be read, first of all that of {name}")]
+    #[error(
+        "no head of any log segment can be read, first of all that of {name}, nor any record without them"
+    )]
     Unreadable {
         /// The first file that should have a head.
         name: String,

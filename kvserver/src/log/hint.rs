@@ -21,7 +21,7 @@ use kvcore::{
 };
 
 use super::{
-    Location, RecoveredEntry, SegmentId,
+    Damage, Location, RecoveredEntry, SegmentId,
     disk::{Disk, DiskFile},
     entry::Values,
     frame::{HEADER_BYTES, Kind, u16_at, u32_at, u64_at, u128_at},
@@ -224,14 +224,18 @@ impl<F: DiskFile> Hint<F> {
     }
 
     /// The slots of the records that touch these bytes of the segment.
-    pub(super) fn slots_within(&self, range: Range<u64>) -> SlotSet {
+    pub(super) fn slots_within(&self, range: Range<u64>) -> Damage {
         let mut slots = SlotSet::empty();
-        self.visit(&mut |location, entry| {
+        let whole = self.visit(&mut |location, entry| {
             let start = u64::from(location.offset);
             if start < range.end && start + u64::from(location.length) > range.start {
                 slots.insert(entry.slot());
             }
         });
-        slots
+        if whole {
+            Damage::Slots(slots)
+        } else {
+            Damage::All
+        }
     }
 }

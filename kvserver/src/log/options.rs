@@ -10,8 +10,9 @@ pub struct LogOptions {
     pub segment_bytes: u32,
     /// Whether opening hands out payloads and chunk bytes, or only what describes them.
     pub load_values: bool,
-    /// Names the log if the directory holds none yet; random, unless a simulation chooses.
-    pub new_log_id: u128,
+    /// Names the log if the directory holds none yet, and finds the records of one that has lost
+    /// every head: unique, and the same for one directory each time.
+    pub log_id: u128,
     /// A sealed segment with at least this share of live bytes, in percent, is no victim.
     pub victim_live_percent: u8,
     /// While less than this share of the whole log, in percent, is garbage, only segments without
@@ -33,7 +34,7 @@ impl Default for LogOptions {
         Self {
             segment_bytes: 64 * 1024 * 1024,
             load_values: false,
-            new_log_id: uuid::Uuid::new_v4().as_u128(),
+            log_id: uuid::Uuid::new_v4().as_u128(),
             victim_live_percent: 50,
             garbage_percent: 20,
         }

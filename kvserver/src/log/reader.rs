@@ -11,6 +11,7 @@ use super::{
     error::ReadError,
     frame::{BODY_BYTES_MAX, HEADER_BYTES, Header, Salt},
     recovery::{Damage, DamagedRange},
+    sectors::is_unreadable,
     segment::segment_name,
     walk::{Bad, Step, Walk},
 };
@@ -80,8 +81,15 @@ impl<D: Disk> Clone for LogReader<D> {
 }
 
 impl<D: Disk> LogReader<D> {
-    /// The entry at a location that was committed.
+    /// The entry at a location that was committed. Only what is no good twice is damaged.
     pub fn read(&self, location: Location) -> Result<Entry, ReadError> {
+        match self.read_once(location) {
+            Err(ReadError::Damaged(_)) => self.read_once(location),
+            read => read,
+        }
+    }
+
+    fn read_once(&self, location: Location) -> Result<Entry, ReadError> {
         let Location {
             segment,
             offset,
@@ -106,6 +114,7 @@ impl<D: Disk> LogReader<D> {
         file.read_exact_at(offset, &mut bytes)
             .map_err(|source| match source.kind() {
                 io::ErrorKind::UnexpectedEof => damaged(Damage::All, "the file ends before"),
+                _ if is_unreadable(&source) => damaged(Damage::All, "the disk cannot read them"),
                 _ => ReadError::Io { segment, source },
             })?;
         let bytes = Bytes::from(bytes);

@@ -14,6 +14,7 @@ use super::{Location, options::SegmentId};
 mod inventory;
 mod order;
 mod plan;
+mod renew;
 mod replay;
 mod survey;
 mod tail;

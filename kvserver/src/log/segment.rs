@@ -34,8 +34,8 @@ pub(super) enum Name {
     Segment(SegmentId),
     /// The hint of a segment.
     Hint(SegmentId),
-    /// A hint that was not finished.
-    UnfinishedHint,
+    /// A hint, or a segment on its way to another place of the disk, that was not finished.
+    Unfinished,
     /// It looks like the log's, but is not.
     Foreign,
     /// None of the log's business.
@@ -56,7 +56,7 @@ impl Name {
         match (id.map(SegmentId), kind) {
             (Some(id), "log") => Self::Segment(id),
             (Some(id), "hint") => Self::Hint(id),
-            (Some(_), "hint.new") => Self::UnfinishedHint,
+            (Some(_), "hint.new" | "log.new") => Self::Unfinished,
             _ => Self::Foreign,
         }
     }
@@ -75,6 +75,11 @@ pub(super) fn hint_name(id: SegmentId) -> String {
 /// Where a hint is written before it is whole.
 pub(super) fn unfinished_hint_name(id: SegmentId) -> String {
     format!("{PREFIX}{:010}.hint.new", id.0)
+}
+
+/// Where a segment is written anew before it takes the place of its file.
+pub(super) fn unfinished_segment_name(id: SegmentId) -> String {
+    format!("{PREFIX}{:010}.log.new", id.0)
 }
 
 /// What a segment's head says.
@@ -139,8 +144,8 @@ fn parse_copy(bytes: &[u8]) -> Option<Result<Head, u32>> {
     }))
 }
 
-/// The bytes a segment is created with, and the last record of them.
-pub(super) fn creation(head: Head, roster: &[SegmentId], mark: Mark) -> (Vec<u8>, Previous) {
+/// The head, both copies.
+pub(super) fn head_bytes(head: Head) -> Vec<u8> {
     let mut copy = [0; COPY_BYTES];
     copy[..8].copy_from_slice(&MAGIC);
     copy[8..12].copy_from_slice(&FORMAT.to_le_bytes());
@@ -148,7 +153,12 @@ pub(super) fn creation(head: Head, roster: &[SegmentId], mark: Mark) -> (Vec<u8>
     copy[16..32].copy_from_slice(&head.log.to_le_bytes());
     let crc = crc32fast::hash(&copy[..60]);
     copy[60..].copy_from_slice(&crc.to_le_bytes());
-    let mut out = [copy, copy].concat();
+    [copy, copy].concat()
+}
+
+/// The bytes a segment is created with, and the last record of them.
+pub(super) fn creation(head: Head, roster: &[SegmentId], mark: Mark) -> (Vec<u8>, Previous) {
+    let mut out = head_bytes(head);
     let salt = Salt::new(head.log, head.segment);
     let previous = push_roster(&mut out, salt, roster);
     let previous = push_mark(&mut out, (salt, 0), previous, mark);
@@ -164,7 +174,8 @@ mod tests {
         let id = SegmentId(42);
         assert_eq!(Name::parse(&segment_name(id)), Name::Segment(id));
         assert_eq!(Name::parse(&hint_name(id)), Name::Hint(id));
-        assert_eq!(Name::parse(&unfinished_hint_name(id)), Name::UnfinishedHint);
+        assert_eq!(Name::parse(&unfinished_hint_name(id)), Name::Unfinished);
+        assert_eq!(Name::parse(&unfinished_segment_name(id)), Name::Unfinished);
         for foreign in [
             "segment-1.log",
             "segment-0000000000.log",

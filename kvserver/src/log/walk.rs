@@ -12,6 +12,7 @@ use super::{
     disk::DiskFile,
     frame::{HEADER_BYTES, Header, Kind, MAGIC, Previous, Salt},
     recovery::Damage,
+    sectors::read_around,
     segment::HEAD_BYTES,
 };
 
@@ -29,6 +30,8 @@ pub(super) struct Walk<F> {
     buffer_start: u64,
     previous: Previous,
     footer_seen: bool,
+    /// Bytes met so far that the disk cannot read, in order.
+    unreadable: Vec<Range<u64>>,
 }
 
 /// What the walk meets.
@@ -70,6 +73,8 @@ pub(super) enum Flaw {
     Body,
     /// There is something behind the footer.
     BehindFooter,
+    /// The disk cannot read some of them.
+    Unreadable,
 }
 
 impl Flaw {
@@ -80,6 +85,7 @@ impl Flaw {
             Self::Header => "no record header passes its check",
             Self::Body => "the body of a record does not pass its check",
             Self::BehindFooter => "there are bytes behind the footer",
+            Self::Unreadable => "the disk cannot read them",
         }
     }
 }
@@ -96,6 +102,7 @@ impl<F: DiskFile> Walk<F> {
             buffer_start: 0,
             previous: Previous::default(),
             footer_seen: false,
+            unreadable: Vec::new(),
         }
     }
 
@@ -110,6 +117,7 @@ impl<F: DiskFile> Walk<F> {
             return Ok(Some(self.bad(self.end, Damage::None, Flaw::BehindFooter)));
         }
         if left < HEADER_BYTES as u64 {
+            self.look_at_rest()?;
             return Ok(Some(self.bad(self.end, Damage::All, Flaw::CutShort)));
         }
         let salt = self.salt;
@@ -119,15 +127,17 @@ impl<F: DiskFile> Walk<F> {
         let slots = header.slot.map_or(Damage::None, Damage::of);
         let record_end = start + u64::from(header.record_bytes());
         if record_end > self.end {
+            self.look_at_rest()?;
             return Ok(Some(self.bad(self.end, slots, Flaw::CutShort)));
         }
         self.previous = header.as_previous();
         let record = self.bytes(start, header.record_bytes() as usize)?;
-        let body = &record[HEADER_BYTES..];
-        if !header.accepts(body) && !planted::is(Bug::TornTailUnchecked) {
+        let body = Bytes::copy_from_slice(&record[HEADER_BYTES..]);
+        let is_accepted = header.accepts(&body) || planted::is(Bug::TornTailUnchecked);
+        // Zeros stand in for what cannot be read, and may happen to be right.
+        if !is_accepted || self.is_unreadable(&(start..record_end)) {
             return Ok(Some(self.bad(record_end, slots, Flaw::Body)));
         }
-        let body = Bytes::copy_from_slice(body);
         self.position = record_end;
         self.footer_seen = header.kind == Kind::Footer;
         Ok(Some(Step::Record {
@@ -144,8 +154,26 @@ impl<F: DiskFile> Walk<F> {
 
     fn bad(&mut self, end: u64, slots: Damage, flaw: Flaw) -> Step {
         let range = self.position..end;
+        let flaw = if self.is_unreadable(&range) {
+            Flaw::Unreadable
+        } else {
+            flaw
+        };
         self.position = end;
         Step::Bad(Bad { range, slots, flaw })
+    }
+
+    /// Whether the disk could not read any of these bytes, as far as they were read.
+    fn is_unreadable(&self, range: &Range<u64>) -> bool {
+        let touches = |lost: &Range<u64>| lost.start < range.end && range.start < lost.end;
+        self.unreadable.iter().rev().any(touches)
+    }
+
+    /// Reads up to the end only to know whether the disk can.
+    fn look_at_rest(&mut self) -> io::Result<()> {
+        let left = usize::try_from(self.end - self.position).map_err(io::Error::other)?;
+        self.bytes(self.position, left)?;
+        Ok(())
     }
 
     /// Passes the bytes up to the next header that can be trusted.
@@ -185,9 +213,12 @@ impl<F: DiskFile> Walk<F> {
             let left = usize::try_from(self.end - offset).unwrap_or(usize::MAX);
             self.buffer.resize(left.min(length.max(READ_BYTES)), 0);
             self.buffer_start = offset;
-            if let Err(error) = self.file.read_exact_at(offset, &mut self.buffer) {
-                self.buffer.clear();
-                return Err(error);
+            match read_around(&*self.file, offset, &mut self.buffer) {
+                Ok(lost) => self.unreadable.extend(lost),
+                Err(error) => {
+                    self.buffer.clear();
+                    return Err(error);
+                }
             }
         }
         let start = usize::try_from(offset - self.buffer_start).expect("within the buffer");

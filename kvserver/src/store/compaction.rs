@@ -2,16 +2,19 @@
 //!
 //! One step reads a bounded piece of the victim and appends what is still live again; writes go
 //! on between steps. When the whole victim has been read it is retired, which first makes durable
-//! what replaces it.
+//! what replaces it. If anything in it lives still, that lies where nothing could be read: `sweep`
+//! looks for it before.
 
-use kvcore::{key::Key, record::UploadId, status::SyncMode};
+mod sweep;
+
+use kvcore::{key::Key, record::UploadId, status::SyncMode, version::UnixMillis};
 
 use super::{
     held::{Content, Held},
     writer::Writer,
 };
 use crate::{
-    limits::COMPACTION_STEP_BYTES,
+    limits::{COMPACTION_RETRY_MS, COMPACTION_STEP_BYTES},
     log::{CommitError, Entry, Location, ReadError, SegmentId, SegmentScan, SyncNow, disk::Disk},
 };
 
@@ -20,6 +23,8 @@ use crate::{
 pub(super) struct Compaction<D: Disk> {
     segment: SegmentId,
     scan: SegmentScan<D>,
+    /// The slot that is searched next, once the segment was read to its end.
+    sweep: Option<u16>,
 }
 
 /// Whose log record is being moved.
@@ -36,29 +41,40 @@ struct Moved {
 
 impl<D: Disk> Writer<D> {
     /// Does one step; true when there is more to do.
-    pub(super) fn compact_step(&mut self) -> bool {
+    pub(super) fn compact_step(&mut self, now: UnixMillis) -> bool {
         if self.log.poisoned().is_some() {
             return false;
         }
-        let mut compaction = match self.compaction.take() {
-            Some(compaction) => compaction,
-            None => match self.begin_compaction() {
-                Some(compaction) => compaction,
-                None => return false,
-            },
+        self.barred.retain(|&(_, until)| until > now);
+        let compaction = self.compaction.take();
+        let Some(compaction) = compaction.or_else(|| self.begin_compaction(now)) else {
+            return false;
         };
+        match compaction.sweep {
+            None => self.move_step(compaction, now),
+            Some(_) => self.sweep_step(compaction, now),
+        }
+    }
+
+    /// Reads on and moves what lives.
+    fn move_step(&mut self, mut compaction: Compaction<D>, now: UnixMillis) -> bool {
         let (mut moved, mut read, mut is_over) = (Vec::new(), 0, false);
         while read < COMPACTION_STEP_BYTES {
             let (from, entry) = match compaction.scan.next() {
                 Some(Ok(found)) => found,
-                // What was lost there has been fetched again.
-                Some(Err(ReadError::Damaged(_))) if self.log.is_repaired(compaction.segment) => {
+                Some(Err(ReadError::Damaged(range))) => {
+                    // Otherwise what was lost there has been fetched again.
+                    if !self.log.is_repaired(compaction.segment) {
+                        tracing::error!(%range, "compaction met damage");
+                        self.shelves.losses.meet(1);
+                    }
+                    read += range.range.end - range.range.start;
                     continue;
                 }
                 Some(Err(error)) => {
                     // Its live records stay where they are; nothing is removed on a doubt.
-                    tracing::error!(%error, segment = %compaction.segment, "not compacted");
-                    self.uncompactable.push(compaction.segment);
+                    tracing::error!(%error, segment = %compaction.segment, "not compacted now");
+                    self.bar(compaction.segment, now);
                     return self.commit_moved(moved);
                 }
                 None => {
@@ -86,16 +102,26 @@ impl<D: Disk> Writer<D> {
             self.compaction = Some(compaction);
             return true;
         }
-        self.retire(compaction.segment)
+        if self.log.live_bytes(compaction.segment) > 0 {
+            compaction.sweep = Some(0);
+            self.compaction = Some(compaction);
+            return true;
+        }
+        self.retire(compaction.segment, now)
     }
 
-    /// Removes a segment that was read to its end; true when there may be more to do.
-    fn retire(&mut self, segment: SegmentId) -> bool {
+    /// Removes a segment in which nothing lives; true when there may be more to do.
+    fn retire(&mut self, segment: SegmentId, now: UnixMillis) -> bool {
+        self.settle_losses();
+        if self.log.is_damaged(segment) {
+            tracing::warn!(%segment, "stays until what was lost in it is repaired");
+            return true;
+        }
         let live_bytes = self.log.live_bytes(segment);
         if live_bytes > 0 {
-            // Somebody still points there, at bytes that could not be read.
-            tracing::error!(%segment, live_bytes, "not removed: live records were lost in it");
-            self.uncompactable.push(segment);
+            // A record that nothing points at was never released.
+            tracing::error!(%segment, live_bytes, "not removed: something lives in it still");
+            self.bar(segment, now);
             return true;
         }
         match self.log.retire(segment) {
@@ -109,20 +135,32 @@ impl<D: Disk> Writer<D> {
             }
             Err(error) => {
                 tracing::warn!(%error, %segment, "segment not removed");
-                self.uncompactable.push(segment);
+                self.bar(segment, now);
                 true
             }
         }
     }
 
-    fn begin_compaction(&mut self) -> Option<Compaction<D>> {
+    /// Lets others go first for a while.
+    fn bar(&mut self, segment: SegmentId, now: UnixMillis) {
+        self.barred.push((segment, now.plus(COMPACTION_RETRY_MS)));
+    }
+
+    fn begin_compaction(&mut self, now: UnixMillis) -> Option<Compaction<D>> {
         loop {
-            let segment = self.log.victim_beside(&self.uncompactable)?;
+            let barred: Vec<_> = self.barred.iter().map(|&(segment, _)| segment).collect();
+            let segment = self.log.victim_beside(&barred)?;
             match self.log.scan(segment) {
-                Ok(scan) => return Some(Compaction { segment, scan }),
+                Ok(scan) => {
+                    return Some(Compaction {
+                        segment,
+                        scan,
+                        sweep: None,
+                    });
+                }
                 Err(error) => {
-                    tracing::warn!(%error, %segment, "segment cannot be compacted");
-                    self.uncompactable.push(segment);
+                    tracing::warn!(%error, %segment, "segment cannot be compacted now");
+                    self.bar(segment, now);
                 }
             }
         }

@@ -19,7 +19,7 @@ use super::{
     held::{Content, Held, Large},
     shelf::Shelves,
     staging::{StagedChunk, Staging, is_whole, large},
-    writer::Writer,
+    writer::{Trouble, Writer},
 };
 use crate::log::{
     Damage, Location, Log, LogOptions, OpenError, RecoveredEntry, Recovery, disk::Disk,
@@ -43,7 +43,7 @@ pub struct Opened<D: Disk> {
 pub fn open<D: Disk>(
     disk: Arc<D>,
     options: StoreOptions,
-    new_log_id: u128,
+    log_id: u128,
 ) -> Result<Opened<D>, OpenError> {
     let shelves = Arc::new(Shelves::new());
     let mut rebuild = Rebuild {
@@ -57,7 +57,7 @@ pub fn open<D: Disk>(
     let log_options = LogOptions {
         segment_bytes: options.segment_bytes,
         load_values: options.mode == StorageMode::Memory,
-        new_log_id,
+        log_id,
         ..LogOptions::default()
     };
     let (mut log, recovery) = Log::open(disk, log_options, &mut |location, entry| {
@@ -73,6 +73,7 @@ pub fn open<D: Disk>(
     for location in dead {
         log.release(location);
     }
+    shelves.losses.meet(recovery.damaged.len() as u64);
     let damage = recovery.damage.clone().and(&incomplete);
     for slot in Slot::all() {
         shelves.write(slot).standing = if damage.touches(slot) {
@@ -94,9 +95,10 @@ pub fn open<D: Disk>(
         staging: Staging::default(),
         large,
         compaction: None,
-        uncompactable: Vec::new(),
+        barred: Vec::new(),
         options,
         unmarked: false,
+        trouble: Trouble::default(),
     };
     Ok(Opened {
         store,

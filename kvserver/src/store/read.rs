@@ -78,7 +78,7 @@ impl<D: Disk> Store<D> {
                 }) if stored == *key && record.version == version => {
                     return Ok((standing, Some(record)));
                 }
-                Ok(_) => return Err(self.damaged(key, location)),
+                Ok(_) => self.damaged(key, location)?,
                 Err(error) => self.on_read_error(key, location, &error)?,
             }
         }
@@ -133,7 +133,7 @@ impl<D: Disk> Store<D> {
                 }) if stored == index => {
                     return Ok(bytes);
                 }
-                Ok(_) => return Err(self.damaged(key, location)),
+                Ok(_) => self.damaged(key, location)?,
                 Err(error) => self.on_read_error(key, location, &error)?,
             }
         }
@@ -161,24 +161,18 @@ impl<D: Disk> Store<D> {
             ReadError::Gone(_) => Ok(()),
             ReadError::Damaged(range) => {
                 tracing::error!(%key, %range, "a stored value is damaged");
-                Err(self.damaged(key, location))
+                self.damaged(key, location)
             }
             ReadError::Io { .. } => Err(ReadFailure::Disk(error.to_string())),
         }
     }
 
-    /// Takes the damaged record out, so that the digests differ from the other copies' and
-    /// catching up brings it back; until then the slot does not count.
-    fn damaged(&self, key: &Key, location: Location) -> ReadFailure {
-        let slot = key.slot();
-        let mut shelf = self.shelves.write(slot);
-        let is_it = |held: &Held| held.locations().any(|of| of == location);
-        if shelf.trie.get(key.as_bytes()).is_some_and(is_it) {
-            shelf.standing = Standing::Damaged;
-            shelf.damages += 1;
-            self.shelves.take(&mut shelf, key.as_bytes());
+    /// Takes the damaged record out; `Ok` where it had left that place: look it up again.
+    fn damaged(&self, key: &Key, location: Location) -> Result<(), ReadFailure> {
+        if self.shelves.lose(key, location) {
+            return Err(ReadFailure::Damaged(key.slot()));
         }
-        ReadFailure::Damaged(slot)
+        Ok(())
     }
 
     /// Keys of several slots in order. Values come along in `Want::Values` where they are small.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use kvcore::{limits::SLOTS, slot::Slot, wire::Standing};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{digest::DigestTree, held::Held};
+use super::{digest::DigestTree, held::Held, loss::Losses};
 use crate::trie::Trie;
 
 /// One slot.
@@ -22,6 +22,7 @@ pub(super) struct Shelf {
 #[derive(Debug)]
 pub(super) struct Shelves {
     slots: Box<[RwLock<Shelf>]>,
+    pub(super) losses: Losses,
     keys: AtomicU64,
     tombstones: AtomicU64,
     /// Signed, since it is the sum of differences.
@@ -40,6 +41,7 @@ impl Shelves {
         let bytes = i64::try_from(size_of_val(&*slots)).expect("a few kibibytes");
         Self {
             slots,
+            losses: Losses::default(),
             keys: AtomicU64::new(0),
             tombstones: AtomicU64::new(0),
             bytes: AtomicI64::new(bytes),

@@ -127,6 +127,19 @@ impl Staging {
         self.uploads.get_mut(&id)?.chunks.get_mut(&index)
     }
 
+    /// Whether any chunk of this upload is here.
+    pub(super) fn has(&self, id: UploadId) -> bool {
+        self.uploads.contains_key(&id)
+    }
+
+    /// Every chunk: its upload, slot and place.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = (UploadId, Slot, u32, &StagedChunk)> {
+        self.uploads.iter().flat_map(|(&id, upload)| {
+            let chunks = upload.chunks.iter();
+            chunks.map(move |(&index, chunk)| (id, upload.slot, index, chunk))
+        })
+    }
+
     /// Drops uploads without news for too long; gives back their chunks.
     pub(super) fn sweep(&mut self, now: UnixMillis) -> Vec<StagedChunk> {
         let stale = |upload: &Upload| now.since(upload.touched) > UPLOAD_IDLE_MS_MAX;

@@ -5,6 +5,7 @@
 
 mod admit;
 mod apply;
+mod trouble;
 mod write;
 
 use std::{collections::HashMap, sync::Arc};
@@ -17,6 +18,7 @@ use kvcore::{
     wire::{Refusal, Reply},
 };
 
+pub(super) use self::trouble::Trouble;
 pub use self::write::Write;
 use self::write::{Pending, PendingWrite};
 use super::{StoreOptions, compaction::Compaction, held::Held, shelf::Shelves, staging::Staging};
@@ -31,11 +33,13 @@ pub struct Writer<D: Disk> {
     /// The key of every value in chunks, for compaction.
     pub(super) large: HashMap<UploadId, Key>,
     pub(super) compaction: Option<Compaction<D>>,
-    /// Segments that cannot be compacted: damage was met in them.
-    pub(super) uncompactable: Vec<SegmentId>,
+    /// Segments that could not be compacted, and when each is tried again.
+    pub(super) barred: Vec<(SegmentId, UnixMillis)>,
     pub(super) options: StoreOptions,
     /// Whether something was committed that is not known to be durable, or not marked so.
     pub(super) unmarked: bool,
+    /// Whether commits fail at the moment.
+    pub(super) trouble: Trouble,
 }
 
 impl<D: Disk> Writer<D> {
@@ -76,6 +80,9 @@ impl<D: Disk> Writer<D> {
         match self.log.commit(self.sync_for(&pending)) {
             Ok(()) => {
                 self.unmarked = true;
+                if let Some(refused) = self.trouble.end() {
+                    tracing::info!(refused, "commits succeed again");
+                }
                 for PendingWrite {
                     at,
                     write,
@@ -86,7 +93,10 @@ impl<D: Disk> Writer<D> {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, writes = pending.writes.len(), "a commit failed");
+                let writes = pending.writes.len();
+                if self.trouble.begin(&error.to_string(), writes) {
+                    tracing::error!(%error, writes, "a commit failed; told once until one succeeds");
+                }
                 for PendingWrite { at, .. } in pending.writes {
                     replies[at] = Some(commit_reply(&error));
                 }
@@ -112,11 +122,12 @@ impl<D: Disk> Writer<D> {
     /// Does what is due when nothing waits to be written: one step of compaction, stale uploads.
     /// True when there is more to do at once.
     pub fn tidy(&mut self, now: UnixMillis) -> bool {
+        self.settle_losses();
         for chunk in self.staging.sweep(now) {
             self.log.release(chunk.location);
             self.shelves.grow(0, chunk.heap_bytes());
         }
-        self.compact_step()
+        self.compact_step(now)
     }
 
     /// Makes everything committed durable, and marks it so.
@@ -128,8 +139,13 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
-    /// Notes that every slot was brought up to date from its other copies.
-    pub fn repaired(&mut self) -> Result<(), CommitError> {
+    /// Notes that every slot was brought up to date from its other copies, [`super::Store::losses`]
+    /// having been so many before that was seen: what was lost since is not repaired.
+    pub fn repaired(&mut self, losses: u64) -> Result<(), CommitError> {
+        self.settle_losses();
+        if self.shelves.losses.records() != losses {
+            return Ok(());
+        }
         self.log.repaired()
     }
 

@@ -53,7 +53,7 @@ pub(super) fn draw(seed: u64) -> Plan {
         dice,
         shape: &shape,
         number: 0,
-        wiped: Vec::new(),
+        doomed: Vec::new(),
     };
     let acts = (0..acts).map(|_| drawing.act()).collect();
     Plan {
@@ -158,8 +158,8 @@ struct Drawing<'a> {
     shape: &'a Shape,
     work: Work,
     number: usize,
-    /// Members whose disks came back blank stay outside.
-    wiped: Vec<usize>,
+    /// Members whose disks may have nothing left that can be read.
+    doomed: Vec<usize>,
 }
 
 impl Drawing<'_> {
@@ -229,9 +229,9 @@ impl Drawing<'_> {
     }
 
     /// The members whose disks may lose what was acknowledged in this act: fewer than a write
-    /// quorum, those that lost everything before included.
+    /// quorum, those of earlier acts included.
     fn bad_disks(&mut self) -> Vec<usize> {
-        let mut bad = self.wiped.clone();
+        let mut bad = self.doomed.clone();
         while bad.len() + 1 < self.shape.write_quorum() {
             let member = self.dice.random_range(0..self.shape.members);
             if !bad.contains(&member) {
@@ -239,6 +239,14 @@ impl Drawing<'_> {
             }
         }
         bad
+    }
+
+    /// A disk like this may lose everything, now or later.
+    fn doom(&mut self, member: usize) -> usize {
+        if !self.doomed.contains(&member) {
+            self.doomed.push(member);
+        }
+        member
     }
 
     fn end_ms(&mut self) -> u64 {
@@ -300,23 +308,28 @@ impl Drawing<'_> {
                 down_ms: ms,
             },
             9 => Incident::Rot {
-                member: bad?,
+                member: self.doom(bad?),
                 dice: self.dice.random(),
             },
             10 => {
                 let member = bad.filter(|_| self.dice.random_bool(0.2))?;
-                self.wiped.push(member);
-                Incident::Wipe { member }
+                Incident::Wipe {
+                    member: self.doom(member),
+                }
             }
             11 => Incident::NewBroker {
                 broker: self.dice.random_range(0..self.shape.brokers),
             },
-            _ => Incident::NewEpoch {
+            12 => Incident::NewEpoch {
                 told: self.dice.random(),
+            },
+            _ => Incident::Unreadable {
+                member: self.doom(bad?),
+                dice: self.dice.random(),
             },
         })
     }
 }
 
 /// Kinds of incidents.
-const KINDS: usize = 13;
+const KINDS: usize = 14;

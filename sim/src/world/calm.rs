@@ -10,6 +10,7 @@ use super::{
 use crate::{
     checker::{Kind, Violation},
     plan::Ask,
+    rare::Rare,
 };
 
 /// How long members may take to become equal, in simulated time.
@@ -48,6 +49,12 @@ impl World<'_> {
             self.lose_power(node);
         }
         self.nodes[node].disk.stay_on();
+        self.restart_failed(node);
+    }
+
+    /// Starts a member that is down, and one whose log takes no writes until then: it may meet a
+    /// sector that cannot be read only now.
+    fn restart_failed(&mut self, node: usize) {
         let failed = |process: &super::node::Process| process.writer.poisoned().is_some();
         if self.nodes[node].process.as_ref().is_some_and(failed) {
             self.kill(node);
@@ -72,9 +79,25 @@ impl World<'_> {
         Ok(())
     }
 
+    /// A member whose log has nothing left that can be read stays down until a person replaces it.
+    fn give_up(&mut self) {
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].is_given_up() && !self.nodes[node].is_blank {
+                self.note(Rare::GivenUp);
+                self.nodes[node].is_blank = true;
+            }
+        }
+    }
+
     fn converge(&mut self) -> Result<(), Violation> {
         let limit = self.now_us + CONVERGE_US;
         loop {
+            self.give_up();
+            for node in 0..self.nodes.len() {
+                if self.nodes[node].process.is_some() {
+                    self.restart_failed(node);
+                }
+            }
             let Some(why) = self.difference() else {
                 return Ok(());
             };
@@ -96,7 +119,7 @@ impl World<'_> {
     /// The first difference between copies, if there is one.
     fn difference(&self) -> Option<String> {
         for (number, node) in self.nodes.iter().enumerate() {
-            if node.process.is_none() {
+            if node.process.is_none() && !node.is_given_up() {
                 let error = node.last_error.as_deref().unwrap_or("no error");
                 return Some(format!("member {number} does not start: {error}"));
             }

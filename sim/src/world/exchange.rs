@@ -84,11 +84,11 @@ impl World<'_> {
         if followed.promoted > 0 {
             self.note(Rare::Promoted);
         }
-        if followed.all_vote {
+        if let Some(losses) = followed.all_vote {
             self.note(Rare::Repaired);
             if let Some(process) = &mut self.nodes[node].process {
                 // A failure poisons the log, which later replies say.
-                let _ = process.writer.repaired();
+                let _ = process.writer.repaired(losses);
             }
         }
         !self.is_powerless(node)

@@ -53,6 +53,11 @@ impl World<'_> {
                 self.schedule_in((down_ms + 500) * MS, Event::Restart { node, life });
             }
             Incident::Rot { member, dice } => self.rot(member, dice),
+            Incident::Unreadable { member, dice } => {
+                if let Some((name, byte, _)) = self.somewhere(member, dice) {
+                    self.nodes[member].disk.memory.lose(&name, byte);
+                }
+            }
             Incident::Wipe { member } => self.wipe(member),
             Incident::NewBroker { broker } => self.new_broker(broker),
             Incident::NewEpoch { told } => self.new_epoch(told),
@@ -77,16 +82,20 @@ impl World<'_> {
 
     /// Flips one bit somewhere in the member's files.
     fn rot(&mut self, member: usize, dice: u64) {
+        if let Some((name, byte, bit)) = self.somewhere(member, dice) {
+            self.nodes[member].disk.memory.flip(&name, byte, bit);
+        }
+    }
+
+    /// A file of the member, a byte of it, and a bit of that.
+    fn somewhere(&self, member: usize, dice: u64) -> Option<(String, usize, u8)> {
         let memory = &self.nodes[member].disk.memory;
         let mut dice = StdRng::seed_from_u64(dice);
         let names = memory.list().unwrap_or_default();
-        let Some(name) = names.choose(&mut dice) else {
-            return;
-        };
+        let name = names.choose(&mut dice)?;
         let length = memory.contents(name).map_or(0, |bytes| bytes.len());
-        if length > 0 {
-            memory.flip(name, dice.random_range(0..length), dice.random_range(0..8));
-        }
+        let byte = (length > 0).then(|| dice.random_range(0..length))?;
+        Some((name.clone(), byte, dice.random_range(0..8)))
     }
 
     fn wipe(&mut self, member: usize) {

@@ -10,6 +10,7 @@ use kvcore::{
 use kvserver::{
     authority::{Authority, Offer},
     catch_up::round::CatchUp,
+    log::OpenError,
     server::work::{Work, judge},
     store::{Opened, Store, StoreOptions, open, writer::Write, writer::Writer},
 };
@@ -39,6 +40,8 @@ pub(super) struct Node {
     pub(super) down_us: u64,
     /// Why it did not start, the last time.
     pub(super) last_error: Option<String>,
+    /// Whether that was since nothing of its log can be read.
+    is_unreadable: bool,
 }
 
 /// What lives in memory.
@@ -68,6 +71,7 @@ impl Node {
             is_blank: false,
             down_us: 100 * MS,
             last_error: None,
+            is_unreadable: false,
         }
     }
 
@@ -77,6 +81,11 @@ impl Node {
         self.disk = SimDisk::default();
         self.placement = None;
         self.is_blank = true;
+    }
+
+    /// Whether it does not start for good.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.process.is_none() && self.is_unreadable
     }
 
     pub(super) fn slow_us(&self, now_us: u64) -> u64 {
@@ -94,8 +103,8 @@ impl World<'_> {
             memory_limit: None,
             segment_bytes: shape.segment_bytes,
         };
-        let log_id = self.dice.random();
         let this = &mut self.nodes[node];
+        let log_id = this.id.0.as_u128();
         this.life += 1;
         let life = this.life;
         let opened = open(Arc::new(this.disk.clone()), options, log_id);
@@ -107,6 +116,7 @@ impl World<'_> {
                     self.lose_power(node);
                 }
                 self.note(Rare::OpenFailed);
+                self.nodes[node].is_unreadable = is_unreadable(&error);
                 self.nodes[node].last_error = Some(error.to_string());
                 let life = self.nodes[node].life;
                 return self.schedule_in(again, Event::Start { node, life });
@@ -400,5 +410,14 @@ impl World<'_> {
             _ => return,
         };
         self.note(rare);
+    }
+}
+
+/// Whether nothing of the log can be read: bad heads, and no record to tell whose it is.
+fn is_unreadable(error: &OpenError) -> bool {
+    match error {
+        OpenError::Unreadable { .. } => true,
+        OpenError::Io { action, .. } => *action == "read the head of",
+        _ => false,
     }
 }

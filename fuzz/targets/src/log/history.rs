@@ -23,7 +23,7 @@ pub(super) fn options(load_values: bool) -> LogOptions {
     LogOptions {
         segment_bytes: LogOptions::SEGMENT_BYTES_MIN,
         load_values,
-        new_log_id: LOG_ID,
+        log_id: LOG_ID,
         ..LogOptions::default()
     }
 }

@@ -34,6 +34,7 @@ pub(super) async fn run(args: Up) -> Result<ExitCode> {
             Sync::Never => "never".to_owned(),
         })),
         in_process: args.in_process,
+        new_cluster: args.new_cluster,
     };
     // Before anything runs: Ctrl-C must not leave half a cluster behind.
     let shutdown = up::stop_on_signal(say);

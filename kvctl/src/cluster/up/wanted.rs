@@ -51,6 +51,7 @@ pub(super) fn wanted(options: &UpOptions, before: Option<&ClusterState>) -> Resu
     };
     let local = |port: u16| format!("127.0.0.1:{port}");
     Ok(ClusterState {
+        cluster: before.and_then(|before| before.cluster),
         copies,
         mode: kept(&options.mode, before.map(|b| b.mode.clone()), "memory"),
         sync: kept(&options.sync, before.map(|b| b.sync.clone()), "always"),

@@ -4,9 +4,15 @@
 //! names. A crash keeps an arbitrary part of the second, sector by sector, chosen by a seed. A
 //! sync that fails leaves the written bytes readable and forgets that they were never written
 //! back, as Linux file systems do (Rebello et al., "Can Applications Recover from fsync
-//! Failures?", ATC 2020).
+//! Failures?", ATC 2020). Sectors can be lost: until they are written anew as a whole, what touches
+//! them fails, writing a part of them too, since that reads the rest.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    ops::Range,
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -38,6 +44,7 @@ struct State {
     boot: u64,
     room: Option<u64>,
     syncs_until_failure: Option<u32>,
+    reads_until_failure: Option<u32>,
     syncs: u64,
 }
 
@@ -46,6 +53,8 @@ struct Contents {
     current: Vec<u8>,
     durable: Vec<u8>,
     unsynced: Vec<Change>,
+    /// Numbers of the sectors that cannot be read.
+    lost: BTreeSet<usize>,
 }
 
 #[derive(Debug)]
@@ -73,6 +82,7 @@ impl MemoryDisk {
         state.boot += 1;
         state.room = None;
         state.syncs_until_failure = None;
+        state.reads_until_failure = None;
         for file in &mut state.files {
             file.crash(&mut random);
         }
@@ -95,6 +105,23 @@ impl MemoryDisk {
     /// Lets the sync after this many more fail, of a file or of the directory; `None` lets none.
     pub fn fail_sync_after(&self, syncs: Option<u32>) {
         self.0.lock().syncs_until_failure = syncs;
+    }
+
+    /// Lets the read after this many more fail, once; `None` lets none.
+    pub fn fail_reads_after(&self, reads: Option<u32>) {
+        self.0.lock().reads_until_failure = reads;
+    }
+
+    /// Loses the sector of a file that holds this byte.
+    pub fn lose(&self, name: &str, byte: usize) {
+        let mut state = self.0.lock();
+        let Some(&file) = state.names.get(name) else {
+            return;
+        };
+        let file = &mut state.files[file];
+        if byte < file.current.len() {
+            file.lost.insert(byte / SECTOR_BYTES);
+        }
     }
 
     /// Flips one bit of a file, on the medium too.
@@ -126,6 +153,7 @@ impl MemoryDisk {
             current: bytes.clone(),
             durable: bytes,
             unsynced: Vec::new(),
+            lost: BTreeSet::new(),
         });
         state.names.insert(name.to_owned(), file);
         state.durable_names.insert(name.to_owned(), file);
@@ -167,6 +195,21 @@ impl State {
         }
     }
 
+    /// Counts a read; an error when it is the one to fail.
+    fn count_read(&mut self) -> io::Result<()> {
+        match &mut self.reads_until_failure {
+            Some(0) => {
+                self.reads_until_failure = None;
+                Err(rustix::io::Errno::IO.into())
+            }
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
     fn change_name(&mut self, change: NameChange) {
         change.apply(&mut self.names);
         self.unsynced_names.push(change);
@@ -187,6 +230,35 @@ impl NameChange {
 }
 
 impl Contents {
+    /// An error if any of these bytes cannot be read.
+    fn check_readable(&self, bytes: Range<usize>) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let sectors = bytes.start / SECTOR_BYTES..bytes.end.div_ceil(SECTOR_BYTES);
+        match self.lost.range(sectors).next() {
+            Some(_) => Err(rustix::io::Errno::IO.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes that these bytes are written, or do not matter any more. An error if that takes
+    /// reading what cannot be read: a sector is written as a whole.
+    fn mend(&mut self, bytes: Range<usize>) -> io::Result<()> {
+        let (first, last) = (bytes.start / SECTOR_BYTES, bytes.end / SECTOR_BYTES);
+        for (sector, is_cut) in [
+            (first, !bytes.start.is_multiple_of(SECTOR_BYTES)),
+            (last, !bytes.end.is_multiple_of(SECTOR_BYTES)),
+        ] {
+            if is_cut && self.lost.contains(&sector) {
+                return Err(rustix::io::Errno::IO.into());
+            }
+        }
+        self.lost
+            .retain(|sector| !(first..bytes.end.div_ceil(SECTOR_BYTES)).contains(sector));
+        Ok(())
+    }
+
     fn write_back(&mut self, change: Change) {
         match change {
             Change::Write { offset, bytes } => overwrite(&mut self.durable, offset, &bytes),
@@ -320,6 +392,7 @@ impl DiskFile for MemoryFile {
         };
         let written = &bytes[..bytes.len() - missing.min(bytes.len())];
         let file = &mut state.files[self.file];
+        file.mend(offset..offset + written.len())?;
         overwrite(&mut file.current, offset, written);
         file.unsynced.push(Change::Write {
             offset,
@@ -332,13 +405,15 @@ impl DiskFile for MemoryFile {
     }
 
     fn read_exact_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-        let state = self.state()?;
+        let mut state = self.state()?;
+        state.count_read()?;
         let start = usize::try_from(offset).map_err(io::Error::other)?;
-        let file = &state.files[self.file].current;
+        let file = &state.files[self.file];
         let from = start
             .checked_add(bytes.len())
-            .and_then(|end| file.get(start..end))
+            .and_then(|end| file.current.get(start..end))
             .ok_or(io::ErrorKind::UnexpectedEof)?;
+        file.check_readable(start..start + bytes.len())?;
         bytes.copy_from_slice(from);
         Ok(())
     }
@@ -361,6 +436,10 @@ impl DiskFile for MemoryFile {
         let mut state = self.state()?;
         let length = usize::try_from(length).map_err(io::Error::other)?;
         let file = &mut state.files[self.file];
+        let before = file.current.len().next_multiple_of(SECTOR_BYTES);
+        if length < before {
+            file.mend(length..before)?;
+        }
         file.current.resize(length, 0);
         file.unsynced.push(Change::Truncate { length });
         Ok(())

@@ -3,25 +3,30 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    sync::Arc,
 };
 
 use super::super::{
     OpenError, SegmentId,
     disk::{Disk, DiskFile},
-    frame::HEADER_BYTES,
+    frame::{HEADER_BYTES, Salt},
+    sectors::read_around,
     segment::{FORMAT, HEAD_BYTES, Head, HeadState, Name, hint_name, segment_name},
+    walk::{Step, Walk},
 };
 
 /// The files of a log.
 #[derive(Debug)]
 pub(super) struct Inventory {
-    /// The log's id; `None` when there is no log yet.
+    /// The log's id; `None` when no head tells it.
     pub log: Option<u128>,
+    /// Why the log cannot be opened, unless its records can be read without any head.
+    pub headless: Option<OpenError>,
     /// The segments.
     pub segments: BTreeMap<SegmentId, Found>,
     /// The segments that have hints.
     pub hints: BTreeSet<SegmentId>,
-    /// Hints that were not finished.
+    /// Files that were not finished.
     pub unfinished: Vec<String>,
 }
 
@@ -32,6 +37,8 @@ pub(super) struct Found {
     pub length: u64,
     /// What it begins with.
     pub head: HeadState,
+    /// Whether the disk cannot read that.
+    pub is_unreadable: bool,
 }
 
 /// An [`OpenError::Io`].
@@ -54,6 +61,7 @@ impl Inventory {
     pub(super) fn take<D: Disk>(disk: &D) -> Result<Self, OpenError> {
         let mut inventory = Self {
             log: None,
+            headless: None,
             segments: BTreeMap::new(),
             hints: BTreeSet::new(),
             unfinished: Vec::new(),
@@ -67,7 +75,7 @@ impl Inventory {
                 Name::Hint(id) => {
                     inventory.hints.insert(id);
                 }
-                Name::UnfinishedHint => inventory.unfinished.push(name),
+                Name::Unfinished => inventory.unfinished.push(name),
                 Name::Foreign => {
                     let reason = "the log gives no such name".to_owned();
                     return Err(OpenError::Foreign { name, reason });
@@ -108,17 +116,39 @@ impl Inventory {
         let being_made = |(&id, found): (&SegmentId, &Found)| {
             id == first && found.length <= creation_bytes_max(first)
         };
-        match self.segments.iter().find(|&segment| !being_made(segment)) {
-            Some((&id, _)) => Err(OpenError::Unreadable {
+        self.headless = match self.segments.iter().find(|&segment| !being_made(segment)) {
+            // Another disk controller, or a copy of the disk, may yet read it.
+            Some((&id, found)) if found.is_unreadable => {
+                let source = rustix::io::Errno::IO.into();
+                Some(failed("read the head of", &segment_name(id))(source))
+            }
+            Some((&id, _)) => Some(OpenError::Unreadable {
                 name: segment_name(id),
             }),
-            None => match self.hints.first() {
-                Some(&id) => Err(OpenError::Unreadable {
-                    name: hint_name(id),
-                }),
-                None => Ok(()),
-            },
+            None => self.hints.first().map(|&id| OpenError::Unreadable {
+                name: hint_name(id),
+            }),
+        };
+        Ok(())
+    }
+
+    /// The log's id: what the heads say, else the given one if records bear it out. A wrong one
+    /// would make every record look torn, and what is torn is cut.
+    pub(super) fn log_id<D: Disk>(&mut self, disk: &D, given: u128) -> Result<u128, OpenError> {
+        let Some(error) = self.headless.take() else {
+            return Ok(self.log.unwrap_or(given));
+        };
+        for (&id, found) in &self.segments {
+            let name = segment_name(id);
+            let file = disk.open_read(&name).map_err(failed("open", &name))?;
+            let mut walk = Walk::new(Arc::new(file), Salt::new(given, id), found.length);
+            while let Some(step) = walk.step().map_err(failed("read", &name))? {
+                if matches!(step, Step::Record { .. }) {
+                    return Ok(given);
+                }
+            }
         }
+        Err(error)
     }
 }
 
@@ -128,8 +158,7 @@ impl Found {
         let length = file.length().map_err(failed("measure", name))?;
         let mut head = [0; HEAD_BYTES];
         let size = usize::try_from(length).map_or(HEAD_BYTES, |length| length.min(HEAD_BYTES));
-        file.read_exact_at(0, &mut head[..size])
-            .map_err(failed("read", name))?;
+        let lost = read_around(&file, 0, &mut head[..size]).map_err(failed("read", name))?;
         if length > u64::from(u32::MAX) {
             let reason = "it is larger than any segment".to_owned();
             let name = name.to_owned();
@@ -138,6 +167,7 @@ impl Found {
         Ok(Self {
             length,
             head: Head::parse(&head[..size]),
+            is_unreadable: !lost.is_empty(),
         })
     }
 }

@@ -10,13 +10,14 @@ use super::{
         disk::Disk,
         hint::Lines,
         reader::Files,
-        segment::{HeadState, hint_name, segment_name},
+        segment::{hint_name, segment_name},
         space::{Segment, Space, State},
         walk::Flaw,
     },
     Damage, DamagedRange, RecoveredEntry, Recovery,
     inventory::{Inventory, failed},
     plan::Plan,
+    renew,
     replay::{Replayed, replay},
     survey::End,
     tail,
@@ -32,8 +33,8 @@ pub(in super::super) fn open<D: Disk>(
     if !(LogOptions::SEGMENT_BYTES_MIN..=LogOptions::SEGMENT_BYTES_MAX).contains(&segment_bytes) {
         return Err(OpenError::Options { segment_bytes });
     }
-    let inventory = Inventory::take(&*disk)?;
-    let log = inventory.log.unwrap_or(options.new_log_id);
+    let mut inventory = Inventory::take(&*disk)?;
+    let log = inventory.log_id(&*disk, options.log_id)?;
     let files = Arc::new(Files::new(disk, log));
     for name in &inventory.unfinished {
         files.disk.remove(name).map_err(failed("remove", name))?;
@@ -146,22 +147,19 @@ impl Plan {
         let mark = self.end.point.mark;
         let says_so =
             self.end.point.ends_with_mark && mark.is_some_and(|mark| mark.trust == log.trust);
-        tail::settle(log, self.end.flaw.is_some(), sealed, says_so)?;
+        match self.end.flaw {
+            Some(Flaw::Unreadable) => renew::renew(log, sealed)?,
+            flaw => tail::settle(log, flaw.is_some(), sealed, says_so)?,
+        }
         if sealed {
             tail::next_segment(log)
-        } else if log.active.lines.is_none() || !self.has_head() {
-            // Its damage is to stay apart from what is written from now on; and a log whose only
-            // segment has no head can not be read at all.
+        } else if log.active.lines.is_none() {
+            // Its damage is to stay apart from what is written from now on.
             tail::seal(log)
         } else {
             log.space.set_state(self.last, State::Active);
             Ok(())
         }
-    }
-
-    /// Whether the last segment tells which log it belongs to.
-    fn has_head(&self) -> bool {
-        matches!(self.found[&self.last].head, HeadState::Good(..))
     }
 
     fn report(&self) -> Recovery {

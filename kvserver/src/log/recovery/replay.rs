@@ -33,6 +33,8 @@ pub(super) struct Replayed {
     pub from_hint: bool,
     /// Lines of a hint, where it was read itself.
     pub lines: Lines,
+    /// Records that begin below were handed out already.
+    behind: u64,
 }
 
 /// How a segment stands in the log.
@@ -65,9 +67,14 @@ pub(super) fn replay<D: Disk>(
         && !options.load_values
         && hint.segment_bytes == found.length
     {
-        replayed.from_hint = true;
-        hint.visit(&mut |location, entry| replayed.hand_out(location, entry, visit));
-        return Ok(replayed);
+        replayed.from_hint = hint.visit(&mut |location, entry| {
+            replayed.behind = u64::from(location.offset) + u64::from(location.length);
+            replayed.hand_out(location, entry, visit);
+        });
+        if replayed.from_hint {
+            return Ok(replayed);
+        }
+        // It could be read when it was checked, and now not to its end: on from there.
     }
     if !whole_head {
         replayed.damaged.push(DamagedRange {
@@ -102,7 +109,7 @@ pub(super) fn replay<D: Disk>(
 fn name_slots<F: super::super::disk::DiskFile>(damaged: &mut DamagedRange, hint: &Hint<F>) {
     if damaged.slots == Damage::All {
         let Range { start, end } = damaged.range;
-        damaged.slots = Damage::Slots(hint.slots_within(start..end));
+        damaged.slots = hint.slots_within(start..end);
     }
 }
 
@@ -158,7 +165,9 @@ impl Replayed {
                         Some(entry) => {
                             let part = &body[..kept_part(&entry, &header)];
                             self.lines.push(at, header.kind, slot, part);
-                            self.hand_out(at, entry, visit);
+                            if offset >= self.behind {
+                                self.hand_out(at, entry, visit);
+                            }
                         }
                         None => self.damaged.push(no_entry(at, &header)),
                     }

@@ -23,7 +23,7 @@ pub(super) struct Survey {
     pub durable: u64,
     /// Whether it has a footer.
     pub sealed: bool,
-    /// Whether nothing but what segments are created with was found.
+    /// Whether nothing but what segments are created with was found, nor can be hidden.
     blank: bool,
     /// Bad bytes at or above `durable`, and how the log stood before them.
     torn: Option<(Bad, Point)>,
@@ -65,7 +65,11 @@ impl Survey {
         let mut open: Vec<(Bad, Point)> = Vec::new();
         while let Some(step) = walk.step()? {
             match step {
-                Step::Bad(bad) => open.push((bad, survey.end)),
+                Step::Bad(bad) => {
+                    // What the disk cannot read may be anything.
+                    survey.blank &= bad.flaw != Flaw::Unreadable;
+                    open.push((bad, survey.end));
+                }
                 Step::Record {
                     offset,
                     header,

@@ -12,6 +12,7 @@ use super::{
         frame::Previous,
         hint::Lines,
         reader::Files,
+        sectors::{outside, read_around},
         segment::{Head, creation, segment_name},
         space::{Segment, Space, State},
     },
@@ -69,8 +70,13 @@ fn write_again<F: DiskFile>(file: &F, from: u32, to: u32) -> std::io::Result<()>
     while at < to {
         let size = COPY_BYTES.min(to - at);
         buffer.resize(size as usize, 0);
-        file.read_exact_at(u64::from(at), &mut buffer)?;
-        file.write_at(u64::from(at), &buffer)?;
+        let start = u64::from(at);
+        let lost = read_around(file, start, &mut buffer)?;
+        // What cannot be read was found to be damaged, and stays as it is.
+        for run in outside(start..start + u64::from(size), &lost) {
+            let within = |at| usize::try_from(at - start).expect("within the buffer");
+            file.write_at(run.start, &buffer[within(run.start)..within(run.end)])?;
+        }
         at += size;
     }
     Ok(())
