@@ -11,7 +11,7 @@ use super::{
         disk::Disk,
         frame::SEGMENTS_MAX,
         reader::Files,
-        segment::{hint_name, segment_name},
+        segment::{HEAD_BYTES, hint_name, segment_name},
     },
     Damage, DamagedRange,
     inventory::{Found, Inventory, failed},
@@ -153,6 +153,12 @@ impl Plan {
         }
     }
 
+    /// Whether nothing more goes into the last segment: it has a footer, or ends within its head,
+    /// and stays so as the trace of what stood behind.
+    pub(super) fn is_closed(&self) -> bool {
+        self.surveys[&self.last].sealed || self.found[&self.last].length < HEAD_BYTES as u64
+    }
+
     /// Whether the last segment tells what belongs to the log.
     pub(super) fn has_roster(&self) -> bool {
         self.surveys[&self.last].roster.is_some()
@@ -166,8 +172,8 @@ impl Plan {
             name: segment_name(highest),
             reason: reason.to_owned(),
         };
-        // Behind a sealed segment one is begun, whose roster has to hold all.
-        if self.surveys[&self.last].sealed && self.expected.len() >= SEGMENTS_MAX {
+        // Behind a closed segment one is begun, whose roster has to hold all.
+        if self.is_closed() && self.expected.len() >= SEGMENTS_MAX {
             return Err(foreign("the log has no room for one more segment"));
         }
         next.ok_or_else(|| foreign("no number is left behind it"))
