@@ -197,7 +197,7 @@ fn a_value_stored_again_after_damage_is_there_after_a_restart() {
         let mut opened = open(&disk, &options(mode));
         assert_eq!(opened.store.standing(key.slot()), Standing::Damaged);
         put_large(&mut opened.writer, &key, 1, 6, &bytes);
-        opened.writer.repaired().unwrap();
+        opened.writer.repaired(opened.store.losses()).unwrap();
         drop(opened);
         let opened = open(&disk, &options(mode));
         assert_eq!(value(&opened.store, &key), Some((version(1), bytes)));
