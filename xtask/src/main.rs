@@ -1,5 +1,6 @@
 //! Kvasir's automation: `cargo xtask --help` says what there is.
 
+mod bench;
 mod ci;
 mod command;
 mod sanitize;
@@ -56,6 +57,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measures Kvasir beside its peers and prints ratios: what `cargo xtask bench --help` names.
+    ///
+    /// Not in CI, which compiles none of the peers. docs/benchmarks.md has the figures.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Passed on to the benches, such as `quorum --quick` or `all --repeats 7 --write`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Runs everything that CI runs: format, lints, licences, documentation, tidy, tests.
     ///
     /// Stops at the first step that fails and says how to run that step alone.
@@ -74,6 +84,7 @@ fn main() -> ExitCode {
         Task::Sanitize => sanitize::run(&root),
         Task::Setup => setup::run(&root),
         Task::Sim { arguments } => sim::run(&root, &arguments),
+        Task::Bench { arguments } => bench::run(&root, &arguments),
         Task::Ci { without_root } => ci::run(&root, without_root),
     };
     match done {
