@@ -49,6 +49,8 @@ pub(crate) fn counted<T>(make: impl FnOnce() -> T) -> (T, usize) {
     COUNTS.store(true, Ordering::Relaxed);
     let made = make();
     COUNTS.store(false, Ordering::Relaxed);
-    let bytes = ALLOCATED.load(Ordering::Relaxed).saturating_sub(usize::MAX / 2);
+    let bytes = ALLOCATED
+        .load(Ordering::Relaxed)
+        .saturating_sub(usize::MAX / 2);
     (made, bytes)
 }

@@ -33,7 +33,8 @@ pub(crate) fn run(settings: &Settings) -> Measured {
     let file = input.path().join("records.ndjson");
     eprintln!("writing {} MiB of records", bytes / 1024 / 1024);
     write_records(&file, bytes)?;
-    let (mut ours, mut plain, mut peak) = (Samples::default(), Samples::default(), Samples::default());
+    let (mut ours, mut plain, mut peak) =
+        (Samples::default(), Samples::default(), Samples::default());
     for turn in 1..=settings.repeats {
         eprintln!("turn {turn} of {}", settings.repeats);
         let (took, memory) = load(settings, &file)?;
@@ -57,14 +58,28 @@ pub(crate) fn run(settings: &Settings) -> Measured {
     section.table(
         &["", "seconds", "MiB of records a second", "peak memory, MiB"],
         &[
-            vec!["`kvctl load`".to_owned(), seconds(&ours), rate(&ours), memory],
-            vec!["dd".to_owned(), seconds(&plain), rate(&plain), "–".to_owned()],
+            vec![
+                "`kvctl load`".to_owned(),
+                seconds(&ours),
+                rate(&ours),
+                memory,
+            ],
+            vec![
+                "dd".to_owned(),
+                seconds(&plain),
+                rate(&plain),
+                "–".to_owned(),
+            ],
         ],
     );
     let limit: Samples = std::iter::repeat_n(LOADER_BYTES_MAX, settings.repeats).collect();
     section.reaches(&[
         Reach::at_least("speed beside dd", plain.over(&ours), 0.3),
-        Reach::at_most("peak memory of the loader by 100 MiB", peak.over(&limit), 1.0),
+        Reach::at_most(
+            "peak memory of the loader by 100 MiB",
+            peak.over(&limit),
+            1.0,
+        ),
     ]);
     Ok(section)
 }
@@ -74,7 +89,10 @@ fn write_records(path: &Path, bytes: u64) -> Result<()> {
     let mut out = BufWriter::new(File::create(path)?);
     let (mut written, mut number) = (0, 0);
     while written < bytes {
-        let line = format!("{{\"key\": \"{}\", \"value\": \"{value}\"}}\n", records::key(number));
+        let line = format!(
+            "{{\"key\": \"{}\", \"value\": \"{value}\"}}\n",
+            records::key(number)
+        );
         out.write_all(line.as_bytes())?;
         written += line.len() as u64;
         number += 1;
@@ -94,7 +112,13 @@ fn load(settings: &Settings, file: &Path) -> Result<(Duration, f64)> {
     let scratch = settings.scratch("load")?;
     let mut command = Command::new(&settings.kvctl);
     command.arg("load").arg(file);
-    command.args(["--quiet", "--restart", "--overwrite", "--broker", &cluster.line]);
+    command.args([
+        "--quiet",
+        "--restart",
+        "--overwrite",
+        "--broker",
+        &cluster.line,
+    ]);
     command.arg("--rejects").arg(scratch.path().join("rejects"));
     let since = Instant::now();
     let mut program = Program::start(&mut command, scratch.path(), "load")?;
@@ -117,8 +141,14 @@ fn load(settings: &Settings, file: &Path) -> Result<(Duration, f64)> {
 fn write_plain(settings: &Settings, bytes: u64) -> Result<Duration> {
     let scratch = settings.scratch("dd")?;
     let mut command = Command::new("dd");
-    command.arg("if=/dev/zero").arg(format!("of={}", scratch.path().join("plain").display()));
-    command.args(["bs=1M", &format!("count={}", bytes / 1024 / 1024), "conv=fdatasync"]);
+    command
+        .arg("if=/dev/zero")
+        .arg(format!("of={}", scratch.path().join("plain").display()));
+    command.args([
+        "bs=1M",
+        &format!("count={}", bytes / 1024 / 1024),
+        "conv=fdatasync",
+    ]);
     let since = Instant::now();
     let mut program = Program::start(&mut command, scratch.path(), "dd")?;
     let status = program.wait().context("dd is waited for")?;

@@ -182,7 +182,9 @@ impl Drop for Scratch {
 
 /// A local port that nobody listens on.
 pub(crate) fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port())
 }
 
 /// An error that says how to get a program, unless it is on the path.

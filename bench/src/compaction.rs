@@ -59,17 +59,26 @@ pub(crate) fn run(settings: &Settings) -> Measured {
             segment_bytes / 1024 / 1024
         ),
     );
-    let rows = ["with", "without"].iter().zip(&sides).map(|(name, figures)| {
-        vec![
-            (*name).to_owned(),
-            figures.per_second.shown(whole),
-            figures.p50.shown(millis),
-            figures.p99.shown(millis),
-            figures.disk.shown(whole),
-        ]
-    });
+    let rows = ["with", "without"]
+        .iter()
+        .zip(&sides)
+        .map(|(name, figures)| {
+            vec![
+                (*name).to_owned(),
+                figures.per_second.shown(whole),
+                figures.p50.shown(millis),
+                figures.p99.shown(millis),
+                figures.disk.shown(whole),
+            ]
+        });
     let rows: Vec<_> = rows.collect();
-    let head = ["compaction", "records a second", "p50, ms", "p99, ms", "log at the end, MiB"];
+    let head = [
+        "compaction",
+        "records a second",
+        "p50, ms",
+        "p99, ms",
+        "log at the end, MiB",
+    ];
     section.table(&head, &rows);
     let [with, without] = &sides;
     let rate = with.per_second.over(&without.per_second);

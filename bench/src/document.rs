@@ -58,7 +58,10 @@ impl Section {
 }
 
 fn marks(name: &str) -> (String, String) {
-    (format!("<!-- bench {name} -->"), format!("<!-- end of bench {name} -->"))
+    (
+        format!("<!-- bench {name} -->"),
+        format!("<!-- end of bench {name} -->"),
+    )
 }
 
 /// Lines of at most 100 characters.
@@ -97,7 +100,9 @@ fn placed(page: &str, name: &str, text: &str) -> Result<String> {
             Ok(format!("{}{text}{gap}{rest}", &page[..start]))
         }
         (None, None) => Ok(format!("{}\n\n{text}", page.trim_end())),
-        _ => bail!("the marks of {name} in the page are broken: {open} and {close} stand around it"),
+        _ => {
+            bail!("the marks of {name} in the page are broken: {open} and {close} stand around it")
+        }
     }
 }
 
@@ -111,7 +116,10 @@ mod tests {
         let page = placed("# Page\n", "one", &first).unwrap();
         let page = placed(&page, "two", &Section::new("Two", "b").text("two")).unwrap();
         let again = placed(&page, "one", &Section::new("One", "c").text("one")).unwrap();
-        assert!(again.contains("\nc\n") && !again.contains("\na\n"), "{again}");
+        assert!(
+            again.contains("\nc\n") && !again.contains("\na\n"),
+            "{again}"
+        );
         assert!(again.find("## One") < again.find("## Two"));
         assert_eq!(placed(&again, "one", &first).unwrap(), page);
         assert!(placed("<!-- bench one -->", "one", &first).is_err());

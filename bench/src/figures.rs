@@ -41,7 +41,11 @@ impl Samples {
     /// This by that, turn by turn.
     pub(crate) fn over(&self, that: &Self) -> Self {
         let pairs = self.0.iter().zip(&that.0);
-        Self(pairs.map(|(this, that)| this / that.max(f64::MIN_POSITIVE)).collect())
+        Self(
+            pairs
+                .map(|(this, that)| this / that.max(f64::MIN_POSITIVE))
+                .collect(),
+        )
     }
 
     /// Median and spread, each written by `write`.
@@ -50,12 +54,12 @@ impl Samples {
         if self.0.len() < 2 {
             return write(self.median());
         }
-        format!("{} ({}–{})", write(self.median()), write(least), write(greatest))
-    }
-
-    /// As a ratio.
-    pub(crate) fn ratio(&self) -> String {
-        self.shown(|ratio| format!("{ratio:.2}"))
+        format!(
+            "{} ({}–{})",
+            write(self.median()),
+            write(least),
+            write(greatest)
+        )
     }
 }
 
@@ -156,7 +160,9 @@ impl Load {
 
     /// Takes in what another worker measured in the same time.
     pub(crate) fn join(&mut self, other: &Self) {
-        self.latency.add(&other.latency).expect("the bounds are the same");
+        self.latency
+            .add(&other.latency)
+            .expect("the bounds are the same");
         self.failed += other.failed;
     }
 
@@ -182,14 +188,24 @@ mod tests {
     fn a_reach_says_plainly_that_it_was_missed() {
         let ratio: Samples = [3.0, 3.1, 4.0].into_iter().collect();
         let missed = Reach::at_least("puts", ratio.clone(), 5.0).to_string();
-        assert!(missed.contains("missed**: 3.10x of at least 5x"), "{missed}");
-        assert!(Reach::at_most("p99", ratio, 5.0).to_string().contains(": reached:"));
+        assert!(
+            missed.contains("missed**: 3.10x of at least 5x"),
+            "{missed}"
+        );
+        assert!(
+            Reach::at_most("p99", ratio, 5.0)
+                .to_string()
+                .contains(": reached:")
+        );
     }
 
     #[test]
     fn figures_are_read_by_people() {
         assert_eq!(whole(1_234_567.4), "1,234,567");
         let samples: Samples = [4.0, 1.0, 3.0, 2.0].into_iter().collect();
-        assert_eq!(samples.ratio(), "2.50 (1.00–4.00)");
+        assert_eq!(
+            samples.shown(|ratio| format!("{ratio:.2}")),
+            "2.50 (1.00–4.00)"
+        );
     }
 }

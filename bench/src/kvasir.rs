@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long a cluster may take until it is ready; one with much data reads it all.
-const READY_MAX: Duration = Duration::from_secs(120);
+const READY_MAX: Duration = Duration::from_mins(2);
 
 /// First ports are drawn from here: below those that the system gives out by itself.
 const PORT_BASES: std::ops::Range<u16> = 12_000..31_000;
@@ -153,7 +153,9 @@ pub(crate) fn http(address: &str, path: &str) -> Result<String> {
     socket.write_all(request.as_bytes())?;
     let mut answer = String::new();
     socket.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("an answer has a head")?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("an answer has a head")?;
     if !head.starts_with("HTTP/1.1 200") {
         bail!("{address}{path}: {body}");
     }

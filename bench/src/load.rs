@@ -103,7 +103,13 @@ pub(crate) async fn line(address: &str, plan: &Plan) -> Result<Load> {
     }
     let window = Window::of(plan);
     for (number, (depth, socket)) in plan.depths().into_iter().zip(sockets).enumerate() {
-        tasks.spawn(line_connection(socket, depth, number as u64, plan.clone(), window));
+        tasks.spawn(line_connection(
+            socket,
+            depth,
+            number as u64,
+            plan.clone(),
+            window,
+        ));
     }
     joined(tasks, window).await
 }
@@ -134,10 +140,13 @@ async fn line_connection(
     let (mut out, mut inward, mut done) = (Vec::new(), Vec::with_capacity(64 * 1024), 0);
     let mut ask = |out: &mut Vec<u8>| {
         let key = key(random.random_range(0..plan.keys));
-        out.extend_from_slice(match plan.kind {
-            Kind::Put => format!("PUT \"{key}\" : \"{}\"\n", plan.value),
-            Kind::Get => format!("GET \"{key}\"\n"),
-        }.as_bytes());
+        out.extend_from_slice(
+            match plan.kind {
+                Kind::Put => format!("PUT \"{key}\" : \"{}\"\n", plan.value),
+                Kind::Get => format!("GET \"{key}\"\n"),
+            }
+            .as_bytes(),
+        );
     };
     for _ in 0..depth {
         ask(&mut out);
@@ -215,8 +224,14 @@ async fn put_all(
         if read.read_buf(&mut inward).await? == 0 {
             bail!("the broker closed the connection");
         }
-        let whole = inward.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        for reply in inward[..whole].split(|&byte| byte == b'\n').filter(|reply| !reply.is_empty()) {
+        let whole = inward
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |at| at + 1);
+        for reply in inward[..whole]
+            .split(|&byte| byte == b'\n')
+            .filter(|reply| !reply.is_empty())
+        {
             if reply.starts_with(b"# ") {
                 continue;
             }

@@ -29,7 +29,10 @@ fn field(path: &str, name: &str) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     let line = text.lines().find(|line| line.starts_with(name));
     let value = line.and_then(|line| line.split_once(':'));
-    value.map_or_else(|| "unknown".to_owned(), |(_, value)| value.trim().to_owned())
+    value.map_or_else(
+        || "unknown".to_owned(),
+        |(_, value)| value.trim().to_owned(),
+    )
 }
 
 /// The type of the file system that holds a directory.
@@ -40,7 +43,9 @@ fn file_system(directory: &Path) -> String {
         let (_, point, kind) = (fields.next()?, fields.next()?, fields.next()?);
         directory.starts_with(point).then_some((point.len(), kind))
     });
-    mounted.max().map_or_else(|| "unknown".to_owned(), |(_, kind)| kind.to_owned())
+    mounted
+        .max()
+        .map_or_else(|| "unknown".to_owned(), |(_, kind)| kind.to_owned())
 }
 
 /// Resident memory of a process, in bytes.

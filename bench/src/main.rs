@@ -36,7 +36,7 @@ use crate::{
 enum Bench {
     /// Puts and gets through one broker, beside etcd.
     Quorum,
-    /// The trie beside blart, rart, qp-trie, BTreeMap, hashbrown: time.
+    /// The trie beside blart, rart, qp-trie, `BTreeMap`, hashbrown: time.
     Trie,
     /// The same: bytes a key.
     TrieMemory,

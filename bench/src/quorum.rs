@@ -162,13 +162,25 @@ fn report(table: &Table) -> Section {
     let mut reaches = Vec::new();
     let pairs = [
         ("puts", Side::KvasirPut, Side::EtcdPut),
-        ("gets, beside linearizable ones", Side::KvasirGet, Side::EtcdLinearizable),
-        ("gets, beside serializable ones", Side::KvasirGet, Side::EtcdSerializable),
+        (
+            "gets, beside linearizable ones",
+            Side::KvasirGet,
+            Side::EtcdLinearizable,
+        ),
+        (
+            "gets, beside serializable ones",
+            Side::KvasirGet,
+            Side::EtcdSerializable,
+        ),
     ];
     for (what, ours, theirs) in pairs {
         if let (Some(ours), Some(theirs)) = (table.get(&(64, ours)), table.get(&(64, theirs))) {
             let rate = ours.per_second.over(&theirs.per_second);
-            reaches.push(Reach::at_least(format!("{what} a second, 64 at once"), rate, 5.0));
+            reaches.push(Reach::at_least(
+                format!("{what} a second, 64 at once"),
+                rate,
+                5.0,
+            ));
             let p99 = ours.p99.over(&theirs.p99);
             reaches.push(Reach::at_most(format!("{what}, p99, 64 at once"), p99, 1.0));
         }

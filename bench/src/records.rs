@@ -32,7 +32,10 @@ pub(crate) fn key(number: u64) -> String {
 pub(crate) fn version(number: u64) -> Version {
     // A time in the past, so that every clock takes it.
     let base = HybridTime::at(UnixMillis(1_700_000_000_000)).to_bits();
-    Version::new(HybridTime::from_bits(base + number), WriterId::from_random(1))
+    Version::new(
+        HybridTime::from_bits(base + number),
+        WriterId::from_random(1),
+    )
 }
 
 /// A record with a value.
@@ -71,7 +74,11 @@ pub(crate) fn open(
         segment_bytes,
         ..StoreOptions::default()
     };
-    Ok(store::open(Arc::new(Directory::open(directory)?), options, 1)?)
+    Ok(store::open(
+        Arc::new(Directory::open(directory)?),
+        options,
+        1,
+    )?)
 }
 
 /// Commits a batch; an error unless all of it was stored.

@@ -71,7 +71,11 @@ pub(crate) fn run(settings: &Settings) -> Measured {
             let what = format!("{} records, {name}, time", count());
             reaches.push(Reach::at_most(what, samples.over(&inserted), 1.5));
         }
-        rows.push(vec![count(), "insert the keys".to_owned(), seconds(&inserted)]);
+        rows.push(vec![
+            count(),
+            "insert the keys".to_owned(),
+            seconds(&inserted),
+        ]);
     }
     section.table(&["records", "", "seconds"], &rows);
     section.reaches(&reaches);
@@ -109,8 +113,13 @@ fn insert(items: u64) -> Duration {
             }
             tries
         };
-        let running: Vec<_> = shares.iter().map(|keys| scope.spawn(move || fill(keys))).collect();
-        let joined = running.into_iter().map(|share| share.join().expect("no thread panics"));
+        let running: Vec<_> = shares
+            .iter()
+            .map(|keys| scope.spawn(move || fill(keys)))
+            .collect();
+        let joined = running
+            .into_iter()
+            .map(|share| share.join().expect("no thread panics"));
         joined.collect()
     });
     let took = since.elapsed();

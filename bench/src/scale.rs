@@ -34,10 +34,17 @@ pub(crate) fn run(settings: &Settings) -> Measured {
         .build()?;
     let mut rows = Vec::new();
     for &servers in settings.either(&[1, 4][..], &[1, 2, 4, 8]) {
-        for &keys in settings.either(&[1_000, 10_000][..], &[10_000, 100_000, 1_000_000, 10_000_000]) {
+        for &keys in settings.either(
+            &[1_000, 10_000][..],
+            &[10_000, 100_000, 1_000_000, 10_000_000],
+        ) {
             let mut figures = Figures::default();
             // The largest takes minutes to fill: once has to do.
-            let turns = if keys > 1_000_000 { 1 } else { settings.repeats };
+            let turns = if keys > 1_000_000 {
+                1
+            } else {
+                settings.repeats
+            };
             for turn in 1..=turns {
                 eprintln!("{servers} servers, {keys} keys, turn {turn} of {turns}");
                 runtime.block_on(measure(settings, servers, keys, &mut figures))?;
@@ -64,13 +71,26 @@ pub(crate) fn run(settings: &Settings) -> Measured {
         ),
     );
     section.table(
-        &["servers", "keys", "puts a second", "p99, ms", "gets a second", "p99, ms", "bytes a key"],
+        &[
+            "servers",
+            "keys",
+            "puts a second",
+            "p99, ms",
+            "gets a second",
+            "p99, ms",
+            "bytes a key",
+        ],
         &rows,
     );
     Ok(section)
 }
 
-async fn measure(settings: &Settings, servers: u16, keys: u64, figures: &mut Figures) -> Result<()> {
+async fn measure(
+    settings: &Settings,
+    servers: u16,
+    keys: u64,
+    figures: &mut Figures,
+) -> Result<()> {
     let shape = Shape {
         servers,
         copies: usize::from(servers).min(3),
@@ -79,12 +99,18 @@ async fn measure(settings: &Settings, servers: u16, keys: u64, figures: &mut Fig
     };
     let mut cluster = Cluster::start(settings, shape)?;
     let resident = |cluster: &Cluster| -> f64 {
-        cluster.servers.iter().map(|&server| machine::resident(server)).sum()
+        cluster
+            .servers
+            .iter()
+            .map(|&server| machine::resident(server))
+            .sum()
     };
     let empty = resident(&cluster);
     let value: Arc<str> = load::text(7, VALUE_BYTES).into();
     load::fill(&cluster.line, keys, &value).await?;
-    figures.bytes.push((resident(&cluster) - empty) / keys as f64);
+    figures
+        .bytes
+        .push((resident(&cluster) - empty) / keys as f64);
     for kind in [Kind::Put, Kind::Get] {
         let plan = Plan {
             kind,

@@ -1,6 +1,9 @@
 //! What the command line asks for.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
@@ -37,14 +40,15 @@ impl Arguments {
         if self.name == "all" {
             return Ok(Bench::value_variants().to_vec());
         }
-        match Bench::from_str(&self.name, false) {
-            Ok(bench) => Ok(vec![bench]),
-            Err(_) => {
-                let names = Bench::value_variants().iter().map(|bench| name(*bench));
-                let names: Vec<_> = names.collect();
-                bail!("there is no bench `{}`: there are {} and all", self.name, names.join(", "));
-            }
+        if let Ok(bench) = Bench::from_str(&self.name, false) {
+            return Ok(vec![bench]);
         }
+        let names: Vec<_> = Bench::value_variants().iter().copied().map(name).collect();
+        bail!(
+            "there is no bench `{}`: there are {} and all",
+            self.name,
+            names.join(", ")
+        );
     }
 }
 
@@ -84,7 +88,9 @@ impl Settings {
         let directory = arguments.directory.unwrap_or_else(beside);
         std::fs::create_dir_all(&directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
-        let repeats = arguments.repeats.unwrap_or(if arguments.quick { 3 } else { 5 });
+        let repeats = arguments
+            .repeats
+            .unwrap_or(if arguments.quick { 3 } else { 5 });
         if repeats == 0 {
             bail!("--repeats is at least 1");
         }
@@ -110,7 +116,7 @@ impl Settings {
             command.push_str(" --quick");
         }
         if self.repeats_asked {
-            command.push_str(&format!(" --repeats {}", self.repeats));
+            let _ = write!(command, " --repeats {}", self.repeats);
         }
         command
     }
@@ -123,6 +129,7 @@ impl Settings {
     /// The page of the figures.
     pub(crate) fn page() -> PathBuf {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-        root.expect("the crate lies in the repository").join("docs/benchmarks.md")
+        root.expect("the crate lies in the repository")
+            .join("docs/benchmarks.md")
     }
 }

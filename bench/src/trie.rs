@@ -19,8 +19,7 @@ use self::{
     ours::Ours,
 };
 use crate::{
-    Measured,
-    allocator,
+    Measured, allocator,
     document::Section,
     figures::{Reach, Samples},
     settings::Settings,
@@ -41,13 +40,16 @@ const SETS: &str = "URLs and addresses are made up, with beginnings shared as re
     enough. Values are 8 bytes. Each map is handed its keys in the form it likes best, made before; \
     where it cannot tell a key from the beginning of another (blart, rart), they end in a zero byte.";
 
-/// Nanoseconds by map and operation.
+/// Nanoseconds a key by operation; `None` where a map cannot do it.
+type Nanoseconds = [Option<f64>; 5];
+
+/// The same of all turns, by layout and map.
 type Times = BTreeMap<(usize, &'static str), [Samples; 5]>;
 
 /// One map at one layout, without its type.
 struct Candidate {
     name: &'static str,
-    time: [fn(&Keys) -> [Option<f64>; 5]; 2],
+    time: [fn(&Keys) -> Nanoseconds; 2],
     bytes: [fn(&Keys) -> f64; 2],
 }
 
@@ -117,7 +119,7 @@ pub(crate) fn run(settings: &Settings) -> Measured {
 
 /// One table a set.
 fn add(section: &mut Section, keys: &Keys, times: &Times) {
-    let bytes = keys.keys.iter().map(Vec::len).sum::<usize>() / keys.keys.len();
+    let bytes = keys.all.iter().map(Vec::len).sum::<usize>() / keys.all.len();
     section.say(&format!("{}, {bytes} bytes a key:", keys.name));
     let mut head = vec!["maps", ""];
     head.extend(OPERATIONS);
@@ -139,19 +141,25 @@ fn add(section: &mut Section, keys: &Keys, times: &Times) {
 /// How we do beside the fastest trie of the other crates, turn by turn; one map.
 fn reach(times: &Times, name: &str, operation: &str, at: usize) -> Reach {
     let of = |who| &times[&(0, who)][at];
-    let fastest = PEERS.iter().min_by(|a, b| of(a).median().total_cmp(&of(b).median()));
+    let fastest = PEERS
+        .iter()
+        .min_by(|a, b| of(a).median().total_cmp(&of(b).median()));
     let fastest = *fastest.expect("there are peers");
     let ratio = of(Ours::NAME).over(of(fastest));
-    Reach::at_most(format!("{name}, {operation}, time beside {fastest}"), ratio, 1.0)
+    Reach::at_most(
+        format!("{name}, {operation}, time beside {fastest}"),
+        ratio,
+        1.0,
+    )
 }
 
-fn time<M: Map>(keys: &Keys) -> [Option<f64>; 5] {
+fn time<M: Map>(keys: &Keys) -> Nanoseconds {
     let mut random = StdRng::seed_from_u64(11);
-    let ready: Vec<M::Key> = keys.keys.iter().map(|key| M::key(key, keys.open)).collect();
+    let ready: Vec<M::Key> = keys.all.iter().map(|key| M::key(key, keys.open)).collect();
     let mut order: Vec<usize> = (0..ready.len()).collect();
     order.shuffle(&mut random);
     let looked_up: Vec<M::Key> = {
-        let again = order.iter().map(|&at| M::key(&keys.keys[at], keys.open));
+        let again = order.iter().map(|&at| M::key(&keys.all[at], keys.open));
         again.collect()
     };
     let mut map = M::default();
@@ -161,7 +169,14 @@ fn time<M: Map>(keys: &Keys) -> [Option<f64>; 5] {
         }
         Some(ready.len())
     });
-    let get = timed(|| Some(looked_up.iter().filter(|key| map.get(key).is_some()).count()));
+    let get = timed(|| {
+        Some(
+            looked_up
+                .iter()
+                .filter(|key| map.get(key).is_some())
+                .count(),
+        )
+    });
     let scan = timed(|| map.scan(&[]));
     let prefixes = timed(|| keys.prefixes.iter().map(|prefix| map.scan(prefix)).sum());
     let remove = timed(|| {
@@ -180,9 +195,8 @@ fn time<M: Map>(keys: &Keys) -> [Option<f64>; 5] {
         scan.0,
         remove.0
     );
-    [insert, get, scan, prefixes, remove].map(|(found, took)| {
-        found.map(|found| took.as_nanos() as f64 / found.max(1) as f64)
-    })
+    [insert, get, scan, prefixes, remove]
+        .map(|(found, took)| found.map(|found| took.as_nanos() as f64 / found.max(1) as f64))
 }
 
 fn timed(run: impl FnOnce() -> Option<usize>) -> (Option<usize>, Duration) {
@@ -193,7 +207,7 @@ fn timed(run: impl FnOnce() -> Option<usize>) -> (Option<usize>, Duration) {
 
 /// Bytes that the map has allocated for a key, key and value in it.
 fn bytes_per_key<M: Map>(keys: &Keys) -> f64 {
-    let ready: Vec<M::Key> = keys.keys.iter().map(|key| M::key(key, keys.open)).collect();
+    let ready: Vec<M::Key> = keys.all.iter().map(|key| M::key(key, keys.open)).collect();
     let (map, bytes) = allocator::counted(|| {
         let mut map = M::default();
         for (key, value) in ready.iter().zip(0..) {
@@ -226,7 +240,7 @@ pub(crate) fn run_memory(settings: &Settings) -> Measured {
     for name in NAMES {
         eprintln!("{name}");
         let keys = keys::set(name, count(settings))?;
-        let bytes = keys.keys.iter().map(Vec::len).sum::<usize>() as f64 / keys.keys.len() as f64;
+        let bytes = keys.all.iter().map(Vec::len).sum::<usize>() as f64 / keys.all.len() as f64;
         head.push(format!("{name}, {bytes:.1}"));
         let mut row = 0;
         for (layout, layout_name) in LAYOUTS.iter().enumerate() {
@@ -238,7 +252,9 @@ pub(crate) fn run_memory(settings: &Settings) -> Measured {
                 row += 1;
             }
             let peers = PEERS[..3].iter().map(|peer| (by_name[peer], *peer));
-            let (least, peer) = peers.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there are peers");
+            let (least, peer) = peers
+                .min_by(|a, b| a.0.total_cmp(&b.0))
+                .expect("there are peers");
             let ratio = [by_name[Ours::NAME] / least].into_iter().collect();
             let what = format!("{name}, {layout_name}, bytes beside {peer}");
             reaches.push(Reach::at_most(what, ratio, 0.8));

@@ -33,14 +33,34 @@ pub(super) struct Kind {
 pub(super) const MEMCACHED: Kind = Kind {
     program: "memcached",
     // Far more memory than is needed, so that nothing is evicted.
-    arguments: &["-l", "127.0.0.1", "-u", "nobody", "-m", "16384", "-t", "2", "-U", "0", "-p"],
+    arguments: &[
+        "-l",
+        "127.0.0.1",
+        "-u",
+        "nobody",
+        "-m",
+        "16384",
+        "-t",
+        "2",
+        "-U",
+        "0",
+        "-p",
+    ],
     store: |key, value| format!("set {key} 0 0 {} noreply\r\n{value}\r\n", value.len()),
     count: ("stats\r\n", "STAT curr_items "),
 };
 
 pub(super) const REDIS: Kind = Kind {
     program: "redis-server",
-    arguments: &["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"],
+    arguments: &[
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+        "--port",
+    ],
     store: |key, value| {
         let (keys, values) = (key.len(), value.len());
         format!("*3\r\n$3\r\nSET\r\n${keys}\r\n{key}\r\n${values}\r\n{value}\r\n")

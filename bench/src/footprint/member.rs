@@ -65,7 +65,7 @@ impl Member {
             let (client, value) = (client.clone(), value.clone());
             tasks.spawn(async move {
                 for number in (number..items).step_by(AT_ONCE as usize) {
-                    put(&*client, status.epoch, number, &value).await?;
+                    put(&client, status.epoch, number, &value).await?;
                 }
                 anyhow::Ok(())
             });

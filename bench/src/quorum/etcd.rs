@@ -47,16 +47,33 @@ impl Etcd {
             addresses.push((local(cleanup::free_port()?), local(cleanup::free_port()?)));
         }
         let peers = addresses.iter().zip(1..);
-        let peers: Vec<_> = peers.map(|((_, peer), number)| format!("m{number}={peer}")).collect();
+        let peers: Vec<_> = peers
+            .map(|((_, peer), number)| format!("m{number}={peer}"))
+            .collect();
         let mut programs = Vec::new();
         for ((client, peer), number) in addresses.iter().zip(1..) {
             let name = format!("m{number}");
             let mut command = Command::new("etcd");
             command.args(["--name", &name, "--log-level", "error", "--logger", "zap"]);
             command.arg("--data-dir").arg(scratch.path().join(&name));
-            command.args(["--listen-client-urls", client, "--advertise-client-urls", client]);
-            command.args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]);
-            command.args(["--initial-cluster", &peers.join(","), "--initial-cluster-state", "new"]);
+            command.args([
+                "--listen-client-urls",
+                client,
+                "--advertise-client-urls",
+                client,
+            ]);
+            command.args([
+                "--listen-peer-urls",
+                peer,
+                "--initial-advertise-peer-urls",
+                peer,
+            ]);
+            command.args([
+                "--initial-cluster",
+                &peers.join(","),
+                "--initial-cluster-state",
+                "new",
+            ]);
             programs.push(Program::start(&mut command, scratch.path(), &name)?);
         }
         let clients: Vec<_> = addresses.into_iter().map(|(client, _)| client).collect();
@@ -149,7 +166,10 @@ async fn leader(clients: &[String], programs: &mut [Program]) -> Result<String> 
                 client.status().await
             };
             if let Ok(Ok(status)) = tokio::time::timeout(Duration::from_secs(1), status).await {
-                let member = status.header().context("a status has a header")?.member_id();
+                let member = status
+                    .header()
+                    .context("a status has a header")?
+                    .member_id();
                 if status.leader() == member {
                     return Ok(address.clone());
                 }

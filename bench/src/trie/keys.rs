@@ -12,7 +12,7 @@ const WORDS: &str = "/usr/share/dict/american-english-huge";
 #[derive(Debug)]
 pub(super) struct Keys {
     pub(super) name: &'static str,
-    pub(super) keys: Vec<Vec<u8>>,
+    pub(super) all: Vec<Vec<u8>>,
     /// Whether one may be the beginning of another.
     pub(super) open: bool,
     /// Beginnings of keys, for scans.
@@ -20,7 +20,13 @@ pub(super) struct Keys {
 }
 
 /// The names of the sets, in order.
-pub(super) const NAMES: [&str; 5] = ["URLs", "e-mail addresses", "random u64", "sparse u64", "words"];
+pub(super) const NAMES: [&str; 5] = [
+    "URLs",
+    "e-mail addresses",
+    "random u64",
+    "sparse u64",
+    "words",
+];
 
 /// A set of so many keys.
 pub(super) fn set(name: &'static str, count: usize) -> Result<Keys> {
@@ -55,12 +61,13 @@ pub(super) fn set(name: &'static str, count: usize) -> Result<Keys> {
     keys.sort_unstable();
     keys.shuffle(&mut random);
     let open = !name.ends_with("u64");
-    let prefix = |key: &Vec<u8>| key[..key.len() - if open { 2.min(key.len()) } else { 6 }].to_vec();
+    let prefix =
+        |key: &Vec<u8>| key[..key.len() - if open { 2.min(key.len()) } else { 6 }].to_vec();
     let prefixes = keys.iter().take(2_000).map(prefix);
     let prefixes = prefixes.filter(|prefix| !prefix.is_empty()).collect();
     Ok(Keys {
         name,
-        keys,
+        all: keys,
         open,
         prefixes,
     })
