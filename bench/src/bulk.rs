@@ -53,7 +53,8 @@ pub(crate) fn run(settings: &Settings) -> Measured {
         ),
     );
     let seconds = |samples: &Samples| samples.shown(|seconds| format!("{seconds:.2}"));
-    let rate = |samples: &Samples| samples.shown(|seconds| whole(mebibytes / seconds));
+    let all: Samples = std::iter::repeat_n(mebibytes, settings.repeats).collect();
+    let rate = |samples: &Samples| all.over(samples).shown(whole);
     let memory = peak.shown(|bytes| format!("{:.1}", bytes / 1024.0 / 1024.0));
     section.table(
         &["", "seconds", "MiB of records a second", "peak memory, MiB"],

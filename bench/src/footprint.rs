@@ -45,7 +45,9 @@ pub(crate) fn run(settings: &Settings) -> Measured {
         for turn in 1..=settings.repeats {
             eprintln!("{items} items, turn {turn} of {}", settings.repeats);
             for (side, samples) in bytes.iter_mut().enumerate() {
-                samples.push(runtime.block_on(measure(settings, side, items))?);
+                let bytes = runtime.block_on(measure(settings, side, items))?;
+                eprintln!("  {}: {bytes:.1} bytes an item", SIDES[side]);
+                samples.push(bytes);
             }
         }
         for (name, samples) in SIDES.iter().zip(&bytes) {

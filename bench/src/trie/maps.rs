@@ -12,6 +12,8 @@ use rart::KeyTrait;
 pub(super) trait Map: Default {
     /// What it is called.
     const NAME: &'static str;
+    /// How many maps it is.
+    const MAPS: usize = 1;
     /// A key as it is handed in.
     type Key;
 
@@ -258,6 +260,7 @@ impl<M: Map> BySlot<M> {
 
 impl<M: Map> Map for BySlot<M> {
     const NAME: &'static str = M::NAME;
+    const MAPS: usize = SLOTS;
     type Key = M::Key;
 
     fn key(bytes: &[u8], open: bool) -> Self::Key {
