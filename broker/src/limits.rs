@@ -80,6 +80,10 @@ pub const LOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of values after which a page of `SCAN` ends, so that a page of large values is bounded.
 pub const SCAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Scans a broker works on at once, over all connections: each holds up to [`SCAN_BYTES_MAX`] of
+/// values, half a gibibyte together. Others wait for their turn within their deadline.
+pub const SCANS_MAX: usize = 32;
+
 /// Members that hold a placement proposal before it counts as accepted is a majority; how long
 /// the proposal may take, in milliseconds.
 pub const PROPOSE_MS: u64 = 5_000;

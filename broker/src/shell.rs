@@ -35,6 +35,7 @@ use self::{
 use crate::{
     limits::{
         HEDGE_MS, LARGE_VALUES_BYTES, OPERATION_MS_DEFAULT, OPERATIONS_MAX, PLACEMENT_POLL_MS,
+        SCANS_MAX,
     },
     machine::{
         Failure, Outcome,
@@ -84,6 +85,7 @@ struct Inner {
     versions: Mutex<VersionClock>,
     clock: Arc<dyn Clock>,
     permits: Arc<Semaphore>,
+    scans: Arc<Semaphore>,
     /// Ended writes that still bring members beyond the quorum what they lack.
     aftermaths: Arc<Semaphore>,
     large_values: LargeValues,
@@ -120,6 +122,7 @@ impl Broker {
             versions: Mutex::new(versions(&mut rand::random)),
             clock,
             permits: Arc::new(Semaphore::new(OPERATIONS_MAX)),
+            scans: Arc::new(Semaphore::new(SCANS_MAX)),
             aftermaths: Arc::new(Semaphore::new(OPERATIONS_MAX)),
             large_values,
             metrics: Metrics::new(),

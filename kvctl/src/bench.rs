@@ -1,35 +1,27 @@
-//! `kvctl bench`: load on a cluster through its broker, and what it took.
+//! `kvctl bench`: load on a cluster through its brokers, and what it took.
 //!
 //! Open loop: operations have a time at which they are due, whether or not earlier ones were
 //! answered, and latency counts from that time. A closed loop would stop asking while the cluster
 //! stalls, and so hide the stall (G. Tene, "How NOT to Measure Latency").
 
+mod history;
 mod link;
+mod loops;
 mod report;
 mod workload;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::{sync::Semaphore, time::Instant};
+use kvnet::shutdown::Shutdown;
 
-use self::{
-    link::{Link, Sent},
-    report::{Ended, Recorder},
-    workload::{Operation, Workload},
-};
+use self::{history::History, link::Link, report::Ended, workload::Workload};
 pub use self::{
     report::Report,
     workload::{Keys, Mix},
 };
-use crate::client::End;
+use crate::client::{End, Response};
 
 /// Operations that may wait for their answer in an open loop; beyond, they are counted as not
 /// sent, which the report says.
@@ -44,7 +36,9 @@ pub struct BenchOptions {
     pub rate: Option<f64>,
     /// Operations on their way at once without a rate.
     pub concurrency: usize,
-    /// Connections.
+    /// Between the end of an operation and the client's next, without a rate.
+    pub pause: Duration,
+    /// Connections, spread over the brokers.
     pub connections: usize,
     /// Shares of reads, writes, deletes.
     pub mix: Mix,
@@ -58,25 +52,56 @@ pub struct BenchOptions {
     pub seed: u64,
     /// Write every key once before.
     pub fill: bool,
+    /// Where every operation is recorded.
+    pub history: Option<PathBuf>,
 }
 
-/// Runs the load; the report says what it took.
-pub async fn bench(broker: &str, options: &BenchOptions) -> Result<Report> {
+/// What all operations of a run share.
+#[derive(Debug)]
+struct Session {
+    links: Vec<Link>,
+    history: Option<History>,
+    shutdown: Shutdown,
+}
+
+/// Runs the load until its time is over or `shutdown` comes; the report says what it took.
+pub async fn bench(
+    brokers: &[String],
+    options: &BenchOptions,
+    shutdown: &Shutdown,
+) -> Result<Report> {
     check(options)?;
+    let brokers: Arc<[String]> = brokers.into();
     let mut links = Vec::new();
-    for _ in 0..options.connections {
-        links.push(Arc::new(Link::connect(broker).await?));
+    for number in 0..options.connections.max(1) {
+        links.push(Link::connect(Arc::clone(&brokers), number).await?);
     }
-    if options.fill {
-        fill(&links, options).await?;
-    }
+    let history = options
+        .history
+        .as_deref()
+        .map(History::create)
+        .transpose()?;
+    let session = Arc::new(Session {
+        links,
+        history,
+        shutdown: shutdown.clone(),
+    });
     let mut workload = Workload::new(options);
+    if options.fill {
+        tokio::select! {
+            filled = fill(&session, &mut workload, options) => filled?,
+            () = shutdown.stopped() => {}
+        }
+    }
     let recorder = match options.rate {
-        Some(rate) => open_loop(&links, &mut workload, rate, options.duration).await,
-        None => closed_loop(&links, &mut workload, options).await,
+        Some(rate) => loops::open(&session, &mut workload, rate, options.duration).await,
+        None => loops::closed(&session, &mut workload, options).await,
     };
+    if let Some(history) = &session.history {
+        history.close()?;
+    }
     let mut given_up = None;
-    for link in &links {
+    for link in &session.links {
         given_up = given_up.or(link.given_up().await);
     }
     Ok(recorder.report(options, given_up))
@@ -102,122 +127,44 @@ fn check(options: &BenchOptions) -> Result<()> {
 }
 
 /// Writes every key once.
-async fn fill(links: &[Arc<Link>], options: &BenchOptions) -> Result<()> {
-    let workload = Workload::new(options);
+async fn fill(session: &Session, workload: &mut Workload, options: &BenchOptions) -> Result<()> {
     let mut waiting = FuturesUnordered::new();
     for number in 0..options.key_count {
-        let at = usize::try_from(number).unwrap_or(0) % links.len();
-        let (link, line) = (Arc::clone(&links[at]), workload.put_line(number));
-        waiting.push(async move { link.ask(line.into()).await });
+        let client = usize::try_from(number).unwrap_or(0) % session.links.len();
+        let operation = workload.put(client, number);
+        waiting.push(async move { session.carry_out(client, &operation).await });
         if waiting.len() >= 512 {
-            check_filled(waiting.next().await)?;
+            check_filled(waiting.next().await.flatten())?;
         }
     }
-    while let Some(sent) = waiting.next().await {
-        check_filled(Some(sent))?;
+    while let Some(ended) = waiting.next().await {
+        check_filled(ended)?;
     }
     Ok(())
 }
 
-fn check_filled(sent: Option<Sent>) -> Result<()> {
-    match sent {
-        Some(Sent::Answered(response)) => match response.end {
-            End::Ok => Ok(()),
-            other => bail!("a key could not be written: {other:?}"),
-        },
-        Some(Sent::Lost | Sent::NoBroker) => {
-            bail!("the broker closed the connection while every key was written once")
-        }
-        None => Ok(()),
+fn check_filled(ended: Option<Ended>) -> Result<()> {
+    match ended {
+        Some(Ended::Done) => Ok(()),
+        Some(ended) => bail!("a key could not be written before the run: {ended:?}"),
+        None => bail!("a key could not be written before the run: there is no broker any more"),
     }
 }
 
-/// Sends operations when they are due and counts latency from then.
-async fn open_loop(
-    links: &[Arc<Link>],
-    workload: &mut Workload,
-    rate: f64,
-    duration: Duration,
-) -> Recorder {
-    let recorder = Arc::new(parking_lot::Mutex::new(Recorder::new()));
-    let backlog = Arc::new(Semaphore::new(BACKLOG_MAX));
-    let unsent = Arc::new(AtomicU64::new(0));
-    let gone = Arc::new(AtomicBool::new(false));
-    let began = Instant::now();
-    for number in 0u64.. {
-        let due = began + Duration::from_secs_f64(number as f64 / rate);
-        if due - began >= duration || gone.load(Ordering::Relaxed) {
-            break;
-        }
-        tokio::time::sleep_until(due).await;
-        let operation = workload.next_operation();
-        let Ok(permit) = Arc::clone(&backlog).try_acquire_owned() else {
-            unsent.fetch_add(1, Ordering::Relaxed);
-            continue;
-        };
-        let at = usize::try_from(number).unwrap_or(0) % links.len();
-        let (link, recorder) = (Arc::clone(&links[at]), Arc::clone(&recorder));
-        let (unsent, gone) = (Arc::clone(&unsent), Arc::clone(&gone));
-        tokio::spawn(async move {
-            if let Some(ended) = carry_out(&link, &operation).await {
-                recorder.lock().record(operation.kind, ended, due.elapsed());
-            } else {
-                unsent.fetch_add(1, Ordering::Relaxed);
-                gone.store(true, Ordering::Relaxed);
-            }
-            drop(permit);
-        });
+/// How an operation ended, told by its reply.
+fn ended(response: Option<&Response>) -> Ended {
+    match response.map(|response| &response.end) {
+        Some(End::Ok | End::Value(_)) => Ended::Done,
+        Some(End::NotFound | End::Exists) => Ended::NotFound,
+        Some(End::Unknown(_)) | None => Ended::Unknown,
+        Some(_) => Ended::NotDone,
     }
-    // Answers that are still on their way count as well.
-    let all = u32::try_from(BACKLOG_MAX).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(Duration::from_secs(30), backlog.acquire_many(all)).await;
-    let mut recorder = recorder.lock().clone();
-    recorder.finish(began.elapsed(), unsent.load(Ordering::Relaxed));
-    recorder
 }
 
-/// Keeps a number of operations on their way.
-async fn closed_loop(
-    links: &[Arc<Link>],
-    workload: &mut Workload,
-    options: &BenchOptions,
-) -> Recorder {
-    let mut recorder = Recorder::new();
-    let mut waiting = FuturesUnordered::new();
-    let began = Instant::now();
-    let mut number = 0usize;
-    let mut gone = false;
-    loop {
-        while !gone && waiting.len() < options.concurrency && began.elapsed() < options.duration {
-            let operation = workload.next_operation();
-            let link = Arc::clone(&links[number % links.len()]);
-            number += 1;
-            waiting.push(async move {
-                let sent = Instant::now();
-                let ended = carry_out(&link, &operation).await;
-                (operation.kind, ended, sent.elapsed())
-            });
-        }
-        match waiting.next().await {
-            Some((kind, Some(ended), took)) => recorder.record(kind, ended, took),
-            Some((_, None, _)) => gone = true,
-            None => break,
-        }
-    }
-    recorder.finish(began.elapsed(), 0);
-    recorder
-}
-
-/// `None` if it was not sent, for want of a broker.
-async fn carry_out(link: &Link, operation: &Operation) -> Option<Ended> {
-    match link.ask(operation.line.clone().into()).await {
-        Sent::Answered(response) => Some(match response.end {
-            End::Ok | End::Value(_) => Ended::Done,
-            End::NotFound | End::Exists => Ended::NotFound,
-            End::Unknown(_) => Ended::Unknown,
-            _ => Ended::NotDone,
-        }),
-        Sent::Lost => Some(Ended::Unknown),
-        Sent::NoBroker => None,
+/// The text of the value in a reply.
+fn value_of(response: &Response) -> Option<&str> {
+    match &response.end {
+        End::Value(text) => Some(text),
+        _ => None,
     }
 }

@@ -118,9 +118,17 @@ pub struct Up {
 #[derive(Debug, Args)]
 #[command(after_help = examples::BENCH)]
 pub struct Bench {
-    /// Which broker.
+    /// Which cluster; all its brokers are asked.
     #[command(flatten)]
-    pub target: Target,
+    pub directory: Directory,
+    /// Line protocol address of a broker, instead of the directory; more than one may be named.
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "KVASIR_BROKER",
+        value_delimiter = ','
+    )]
+    pub broker: Vec<String>,
     /// How long, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub seconds: f64,
@@ -131,7 +139,11 @@ pub struct Bench {
     /// Without --rate: operations on their way at once.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub concurrency: usize,
-    /// Connections; operations are pipelined on each.
+    /// Without --rate: milliseconds between the end of an operation and the client's next.
+    #[arg(long, value_name = "MS", default_value_t = 0, conflicts_with = "rate")]
+    pub pause: u64,
+    /// Connections, spread over the brokers; operations are pipelined on each. One that is lost is
+    /// made again, to another broker if need be.
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub connections: usize,
     /// Shares in percent, GET:PUT or GET:PUT:DELETE.
@@ -152,6 +164,10 @@ pub struct Bench {
     /// Do not write every key once before.
     #[arg(long)]
     pub no_fill: bool,
+    /// Record every operation in this file, one JSON object a line, for a checker. Every put then
+    /// writes another value, text that begins with who wrote it.
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
     /// As JSON.
     #[arg(long)]
     pub json: bool,

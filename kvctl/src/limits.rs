@@ -48,3 +48,7 @@ pub const BENCH_WITHOUT_BROKER_MAX: Duration = Duration::from_secs(10);
 /// How long a load tries one record again while the cluster cannot store it, unless asked
 /// otherwise, in seconds: a broker or a server is started again well within.
 pub const LOAD_RETRY_SECONDS: u64 = 60;
+
+/// How long a load test waits for one answer before it gives the connection up and counts the
+/// outcome as unknown: longer than a broker takes for anything, room for large values included.
+pub const ANSWER_MAX: Duration = Duration::from_secs(40);

@@ -107,7 +107,14 @@ async fn damage_is_never_absence_and_is_repaired_from_the_others() {
             }
         }
         assert!(refused > 0, "{mode:?}: nothing was damaged");
-        assert!(members.server(2).status().slots_damaged > 0);
+        let status = members.server(2).status();
+        assert!(
+            status.slots_damaged > 0 && status.damage_met > 0,
+            "{status:?}"
+        );
+        let figure = format!("kvasir_server_damage_met {}", status.damage_met);
+        let figures = members.server(2).render_metrics();
+        assert!(figures.contains(&figure), "{figures}");
         members.reachable.add(first, &others[0]);
         members.reachable.add(second, &others[1]);
         let server = members.server(2).clone();

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, anyhow};
 
-use crate::{command::Command, setup, sim, tests_run, tidy};
+use crate::{command::Command, faults, setup, sim, tests_run, tidy};
 
 /// One step: its name, the command that repeats it alone, and what it does.
 struct Step<'a> {
@@ -70,6 +70,11 @@ fn steps(root: &Path, without_root: bool) -> Result<Vec<Step<'_>>> {
     } else {
         "cargo xtask test"
     };
+    let mut storm = vec!["--minutes", "1"];
+    if without_root {
+        storm.push("--without-root");
+    }
+    let storm: Vec<String> = storm.into_iter().map(str::to_owned).collect();
     Ok(vec![
         command_step("format", cargo(&["fmt", "--all", "--check"])),
         command_step("lints", cargo(&lints)),
@@ -93,6 +98,11 @@ fn steps(root: &Path, without_root: bool) -> Result<Vec<Step<'_>>> {
             "planted bugs",
             sim::command(root, &["--seeds", "300", "--bug", "all"]),
         ),
+        Step {
+            name: "faults",
+            again: format!("cargo xtask faults {}", storm.join(" ")),
+            run: Box::new(move || faults::run(root, &storm)),
+        },
     ])
 }
 

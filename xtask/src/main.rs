@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod command;
+mod faults;
 mod sanitize;
 mod setup;
 mod sim;
@@ -66,6 +67,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Throws faults at a local cluster under load, and checks what its clients saw.
+    ///
+    /// `cargo xtask faults --help` tells what can be asked; docs/faults.md what it means.
+    #[command(disable_help_flag = true)]
+    Faults {
+        /// Passed on to the driver, such as `--minutes 5` or `--seed 7`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Runs everything that CI runs: format, lints, licences, documentation, tidy, tests.
     ///
     /// Stops at the first step that fails and says how to run that step alone.
@@ -85,6 +95,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(&root),
         Task::Sim { arguments } => sim::run(&root, &arguments),
         Task::Bench { arguments } => bench::run(&root, &arguments),
+        Task::Faults { arguments } => faults::run(&root, &arguments),
         Task::Ci { without_root } => ci::run(&root, without_root),
     };
     match done {

@@ -4,7 +4,7 @@
 //! with the value's bytes and goes back when the last of them is dropped.
 //!
 //! Shares are taken in one order, so that nobody waits in a circle: of a line, of a reply (both
-//! in [`crate::line`]), a turn to work, room for a value. Who holds room waits for members alone,
+//! in [`crate::line`]), a turn to scan, a turn to work, room for a value. Who holds room waits for members alone,
 //! by a deadline; a scan, which may hold several values, waits for what its first key needs and
 //! only tries for the others.
 

@@ -1,13 +1,15 @@
 //! Scanning: a page of keys with all their values.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use kvcore::{key::Key, limits::CHUNK_BYTES, notation::print_key, record::ValueMeta};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Broker, drive::Limits, room::Patience};
 use crate::{
-    limits::{SCAN_BYTES_MAX, SCAN_HEDGE_MS, SCAN_READS_MAX},
+    limits::{SCAN_BYTES_MAX, SCAN_HEDGE_MS, SCAN_READS_MAX, SCANS_MAX},
     machine::{
         Failure, Outcome,
         outcome::Absent,
@@ -49,6 +51,11 @@ impl Broker {
     /// when there is no room for another large value; but never before its first key.
     pub async fn scan(&self, plan: ScanPlan, demand: Demand) -> Outcome<ResolvedPage> {
         let deadline = self.deadline();
+        let turns = Arc::clone(&self.0.scans);
+        let Ok(Ok(_turn)) = timeout_at(deadline, turns.acquire_owned()).await else {
+            let why = format!("{SCANS_MAX} scans are under way: no turn within the deadline");
+            return Outcome::NotDone(Failure::Refused(why));
+        };
         let patience = Patience::Wait;
         let limits = Limits { deadline, patience };
         let scan = |left_ms| Scan::new(plan, demand, SCAN_HEDGE_MS, left_ms);

@@ -123,3 +123,34 @@ async fn a_page_without_a_single_key_in_time_names_the_deadline() {
     let expected = "the page's first key, \"k000\", was not read within the command's 2000 ms: ";
     assert!(failure.to_string().starts_with(expected), "{failure}");
 }
+
+/// Scans take turns: with all turns taken by slow ones, another waits, and is told when that took
+/// all of its time.
+#[tokio::test]
+async fn a_scan_that_gets_no_turn_says_so() {
+    let cluster = patient().await;
+    slow(&cluster, 1_900);
+    let scan = || {
+        let broker = cluster.broker.clone();
+        let plan = ScanPlan {
+            prefix: Bytes::new(),
+            after: None,
+            limit: 10,
+        };
+        tokio::spawn(async move { broker.scan(plan, Demand::Quorum).await })
+    };
+    // The second round of turns would begin after 1.9 s and end after 3.8.
+    let scans: Vec<_> = (0..2 * broker::limits::SCANS_MAX).map(|_| scan()).collect();
+    let (mut done, mut late) = (0, 0);
+    for scan in scans {
+        match scan.await.expect("it does not panic") {
+            Outcome::Done(_) => done += 1,
+            Outcome::NotDone(_) => late += 1,
+            Outcome::Unknown(failure) => panic!("a scan changes nothing: {failure}"),
+        }
+    }
+    assert_eq!(
+        (done, late),
+        (broker::limits::SCANS_MAX, broker::limits::SCANS_MAX)
+    );
+}

@@ -70,11 +70,7 @@ impl Recorder {
     pub(super) fn report(&self, options: &BenchOptions, given_up: Option<String>) -> Report {
         let seconds = self.elapsed.as_secs_f64();
         let rows = self.kinds.iter().map(|(kind, figures)| Row {
-            operation: match kind {
-                Kind::Get => "get",
-                Kind::Put => "put",
-                Kind::Delete => "delete",
-            },
+            operation: kind.name(),
             count: figures.latency.len(),
             per_second: figures.latency.len() as f64 / seconds.max(0.001),
             not_found: figures.not_found,

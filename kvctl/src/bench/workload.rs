@@ -2,7 +2,7 @@
 
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
-use super::BenchOptions;
+use super::{BenchOptions, history};
 
 /// Shares of operations, in percent; they add up to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +74,24 @@ pub(super) enum Kind {
     Delete,
 }
 
+impl Kind {
+    /// Its name in reports and histories.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Put => "put",
+            Self::Delete => "delete",
+        }
+    }
+}
+
 /// One operation.
 #[derive(Debug)]
 pub(super) struct Operation {
     pub(super) kind: Kind,
+    pub(super) key: String,
+    /// What a put writes, where it is recorded.
+    pub(super) value: Option<String>,
     pub(super) line: String,
 }
 
@@ -89,8 +103,15 @@ pub(super) struct Workload {
     key_count: u64,
     zipf: Option<Zipf>,
     next: u64,
-    /// The text of a value, as a raw value's digits.
-    value: String,
+    values: Values,
+}
+
+/// What puts write.
+enum Values {
+    /// The same again: the text of a raw value, its digits.
+    One(String),
+    /// Each another, for a history: so a read tells which put it saw.
+    Unique { run: u64, next: u64, bytes: usize },
 }
 
 impl Workload {
@@ -112,33 +133,56 @@ impl Workload {
             key_count: options.key_count,
             zipf,
             next: 0,
-            value: kvcore::notation::print_content(&content),
+            values: match options.history {
+                // Not by the seed: the same seed may run twice on one cluster.
+                Some(_) => Values::Unique {
+                    run: rand::random(),
+                    next: 0,
+                    bytes: options.value_bytes,
+                },
+                None => Values::One(kvcore::notation::print_content(&content)),
+            },
         }
     }
 
-    pub(super) fn next_operation(&mut self) -> Operation {
+    /// The next operation, sent by this client.
+    pub(super) fn next_operation(&mut self, client: usize) -> Operation {
         let number = self.next_key();
         let roll = self.random.random_range(0..100);
-        if roll < self.mix.get {
-            Operation {
-                kind: Kind::Get,
-                line: format!("GET \"bench{number:012}\""),
-            }
+        let (kind, word) = if roll < self.mix.get {
+            (Kind::Get, "GET")
         } else if roll < self.mix.get + self.mix.put {
-            Operation {
-                kind: Kind::Put,
-                line: self.put_line(number),
-            }
+            return self.put(client, number);
         } else {
-            Operation {
-                kind: Kind::Delete,
-                line: format!("DELETE \"bench{number:012}\""),
-            }
+            (Kind::Delete, "DELETE")
+        };
+        let key = key(number);
+        Operation {
+            kind,
+            line: format!("{word} \"{key}\""),
+            key,
+            value: None,
         }
     }
 
-    pub(super) fn put_line(&self, number: u64) -> String {
-        format!("PUT \"bench{number:012}\" : {}", self.value)
+    /// A put of the key with this number.
+    pub(super) fn put(&mut self, client: usize, number: u64) -> Operation {
+        let key = key(number);
+        let (line, value) = match &mut self.values {
+            Values::One(text) => (format!("PUT \"{key}\" : {text}"), None),
+            Values::Unique { run, next, bytes } => {
+                let value = history::value(*run, client, *next, *bytes);
+                *next += 1;
+                // Digits, letters and dashes: nothing in it needs an escape.
+                (format!("PUT \"{key}\" : \"{value}\""), Some(value))
+            }
+        };
+        Operation {
+            kind: Kind::Put,
+            key,
+            value,
+            line,
+        }
     }
 
     fn next_key(&mut self) -> u64 {
@@ -155,6 +199,10 @@ impl Workload {
             _ => self.random.random_range(0..self.key_count),
         }
     }
+}
+
+fn key(number: u64) -> String {
+    format!("bench{number:012}")
 }
 
 /// Zipf-distributed ranks by the method of Gray et al., "Quickly Generating Billion-Record

@@ -58,7 +58,13 @@ Example:
 pub(super) const BENCH: &str = "\
 Examples:
   kvctl bench --seconds 30 --mix 95:5        as fast as 64 clients at once go
-  kvctl bench --rate 5000                    5000 operations a second, stalls and all";
+  kvctl bench --rate 5000                    5000 operations a second, stalls and all
+  kvctl bench --keys 50 --history h.ndjson   what every client saw, for history-checker
+
+Lines of a history: client, operation (put, get, delete), key, value (what a put writes), start and
+end (ns of the system's monotonic clock), outcome (done, not_done, unknown), read (what a get saw;
+null: absent), found (a delete that found nothing has written nothing). Values beyond 256 bytes are
+written as their first 64, three dots, their length, a colon, and FNV-1a of 64 bits.";
 
 pub(super) const COMPLETIONS: &str = "\
 Example, for the shell that reads it:

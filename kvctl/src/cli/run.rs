@@ -11,7 +11,7 @@ use super::{Bench, Cli, Command, Generate, Load, Target};
 use crate::{
     bench::{self, BenchOptions},
     client::Client,
-    cluster::{down, layout::Layout, state::ClusterState},
+    cluster::{down, layout::Layout, state::ClusterState, up::stop_on_signal},
     data::{self, Form, Found, Reads},
     generate::{self, GenerateOptions},
     load::{self, LoadOptions, LoadSummary},
@@ -204,13 +204,23 @@ fn run_generate(args: &Generate) -> Result<ExitCode> {
 }
 
 async fn run_bench(args: Bench) -> Result<ExitCode> {
-    let broker = broker_address(&args.target)?;
+    let brokers = if args.broker.is_empty() {
+        let state = ClusterState::require(&Layout::new(&args.directory.data_dir))?;
+        let brokers = state.brokers.into_iter().map(|broker| broker.line);
+        brokers.collect()
+    } else {
+        args.broker
+    };
+    if brokers.is_empty() {
+        anyhow::bail!("the cluster has no broker");
+    }
     let duration = std::time::Duration::try_from_secs_f64(args.seconds)
         .context("--seconds is a number of seconds")?;
     let options = BenchOptions {
         duration,
         rate: args.rate,
         concurrency: args.concurrency,
+        pause: Duration::from_millis(args.pause),
         connections: args.connections,
         mix: args.mix,
         keys: args.distribution,
@@ -218,8 +228,11 @@ async fn run_bench(args: Bench) -> Result<ExitCode> {
         value_bytes: args.value_bytes,
         seed: args.seed,
         fill: !args.no_fill,
+        history: args.history,
     };
-    let report = bench::bench(&broker, &options).await?;
+    // Ctrl-C ends the run early, with its report, and leaves the history whole.
+    let shutdown = stop_on_signal(say);
+    let report = bench::bench(&brokers, &options, &shutdown).await?;
     let text = if args.json {
         serde_json::to_string(&report)?
     } else {

@@ -1,6 +1,13 @@
 //! `bench` in both loops.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    time::Duration,
+};
+
+use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::{call::wait_until, cluster::Cluster, up::sum_of_keys};
 
@@ -88,5 +95,61 @@ fn a_broker_that_goes_away_is_waited_for_at_a_bounded_rate_and_not_for_ever() {
         let unknown: u64 = rows.iter().filter_map(|row| row["unknown"].as_u64()).sum();
         assert!(unknown <= 1_000, "{report}");
         assert!(report["given_up"].is_string(), "{report}");
+    }
+}
+
+/// Whatever was sent stands in the history, also when the run is interrupted, and every put wrote
+/// something of its own, through more than one broker.
+#[test]
+fn a_history_is_whole_also_after_an_interruption() {
+    let cluster = Cluster::up(&["--servers", "1", "--brokers", "2"]);
+    let options = ["--seconds", "600", "--keys", "10", "--mix", "50:40:10"];
+    let more = ["--history", "h.ndjson", "--json", "--pause", "1"];
+    let bench = cluster.kvctl(&[&["bench"], &options[..], &more].concat());
+    let bench = bench.start();
+    let line = format!("127.0.0.1:{}", cluster.ports.layout().line(2));
+    wait_until("all keys, seen by the second broker", || {
+        let said = cluster.kvctl(&["scan", "--broker", &line]).run();
+        (said.lines().len() > 5).then_some(())
+    });
+    bench.signal(Signal::INT);
+    let said = bench.end(Duration::from_secs(10));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    said.remarks("SIGINT");
+    let text = fs::read_to_string(cluster.home().join("h.ndjson")).expect("written");
+    let (mut counts, mut values) = (HashMap::<_, u64>::new(), HashSet::new());
+    for line in text.lines() {
+        let line: Value = serde_json::from_str(line).expect("a whole line");
+        assert!(line["start"].as_u64() <= line["end"].as_u64(), "{line}");
+        let operation = line["operation"].as_str().expect("text").to_owned();
+        if operation == "put" {
+            let value = line["value"].as_str().expect("text").to_owned();
+            assert_eq!(value.len(), 256, "{line}");
+            assert!(values.insert(value), "written twice: {line}");
+        }
+        if line["outcome"] == "done" {
+            let said = [("get", "read"), ("delete", "found")];
+            let said = said.iter().find(|(name, _)| *name == operation);
+            assert!(
+                said.is_none_or(|(_, field)| line.get(field).is_some()),
+                "{line}"
+            );
+            *counts.entry(operation).or_default() += 1;
+        }
+    }
+    let report = said.json();
+    for row in report["operations"].as_array().expect("a list") {
+        let kind = row["operation"].as_str().expect("text");
+        let done = row["count"].as_u64().expect("a number")
+            - row["not_done"].as_u64().expect("a number")
+            - row["unknown"].as_u64().expect("a number");
+        // Every key was written once before.
+        let before = if kind == "put" { 10 } else { 0 };
+        let written = counts.get(kind).copied().unwrap_or(0);
+        // What ended in the moment of the signal may stand in the history alone.
+        assert!(
+            (done + before..done + before + 64).contains(&written),
+            "{kind}: {report}"
+        );
     }
 }

@@ -19,7 +19,7 @@ use super::{
     held::{Content, Held, Large},
     shelf::Shelves,
     staging::{StagedChunk, Staging, is_whole, large},
-    writer::Writer,
+    writer::{Trouble, Writer},
 };
 use crate::log::{
     Damage, Location, Log, LogOptions, OpenError, RecoveredEntry, Recovery, disk::Disk,
@@ -98,6 +98,7 @@ pub fn open<D: Disk>(
         barred: Vec::new(),
         options,
         unmarked: false,
+        trouble: Trouble::default(),
     };
     Ok(Opened {
         store,

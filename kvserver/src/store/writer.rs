@@ -5,6 +5,7 @@
 
 mod admit;
 mod apply;
+mod trouble;
 mod write;
 
 use std::{collections::HashMap, sync::Arc};
@@ -17,6 +18,7 @@ use kvcore::{
     wire::{Refusal, Reply},
 };
 
+pub(super) use self::trouble::Trouble;
 pub use self::write::Write;
 use self::write::{Pending, PendingWrite};
 use super::{StoreOptions, compaction::Compaction, held::Held, shelf::Shelves, staging::Staging};
@@ -36,6 +38,8 @@ pub struct Writer<D: Disk> {
     pub(super) options: StoreOptions,
     /// Whether something was committed that is not known to be durable, or not marked so.
     pub(super) unmarked: bool,
+    /// Whether commits fail at the moment.
+    pub(super) trouble: Trouble,
 }
 
 impl<D: Disk> Writer<D> {
@@ -76,6 +80,9 @@ impl<D: Disk> Writer<D> {
         match self.log.commit(self.sync_for(&pending)) {
             Ok(()) => {
                 self.unmarked = true;
+                if let Some(refused) = self.trouble.end() {
+                    tracing::info!(refused, "commits succeed again");
+                }
                 for PendingWrite {
                     at,
                     write,
@@ -86,7 +93,10 @@ impl<D: Disk> Writer<D> {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, writes = pending.writes.len(), "a commit failed");
+                let writes = pending.writes.len();
+                if self.trouble.begin(&error.to_string(), writes) {
+                    tracing::error!(%error, writes, "a commit failed; told once until one succeeds");
+                }
                 for PendingWrite { at, .. } in pending.writes {
                     replies[at] = Some(commit_reply(&error));
                 }
