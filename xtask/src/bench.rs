@@ -29,7 +29,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
         "run",
         "--quiet",
         "--release",
-        "--locked",
+        // Not locked: what a member newly depends on is added to the lock file of the benches.
         "--manifest-path",
         "bench/Cargo.toml",
         "--",

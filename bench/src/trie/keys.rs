@@ -61,10 +61,12 @@ pub(super) fn set(name: &'static str, count: usize) -> Result<Keys> {
     keys.sort_unstable();
     keys.shuffle(&mut random);
     let open = !name.ends_with("u64");
-    let prefix =
-        |key: &Vec<u8>| key[..key.len() - if open { 2.min(key.len()) } else { 6 }].to_vec();
-    let prefixes = keys.iter().take(2_000).map(prefix);
-    let prefixes = prefixes.filter(|prefix| !prefix.is_empty()).collect();
+    // So much is cut off that a prefix has some keys, not all of them.
+    let cut = if name == "random u64" { 6 } else { 2 };
+    let prefix = |key: &Vec<u8>| key[..key.len().saturating_sub(cut)].to_vec();
+    let prefixes = keys.iter().map(prefix);
+    let prefixes = prefixes.filter(|prefix| !open || prefix.len() > 3);
+    let prefixes = prefixes.take(2_000).collect();
     Ok(Keys {
         name,
         all: keys,
