@@ -177,6 +177,54 @@ fn damage_stays_until_repaired_and_compacted() {
 }
 
 #[test]
+fn a_segment_that_was_being_made_tells_of_those_before_it() {
+    let (disk, log, _) = filled(50);
+    drop(log);
+    let first = disk.contents(&segment_file(3)).unwrap();
+    for name in disk.list().unwrap() {
+        disk.remove(&name).unwrap();
+    }
+    disk.put(&segment_file(3), first[..130].to_vec());
+    let (_, recovery, _) = open(&disk, true).unwrap();
+    assert_eq!(recovery.damage, Damage::All);
+    assert!(!recovery.intact);
+}
+
+#[test]
+fn a_lost_head_does_not_cost_the_log_once_others_are_gone() {
+    let (disk, log, all) = filled(20);
+    drop(log);
+    let mut last = all.last().unwrap().0.segment;
+    for copy in [20, 84] {
+        disk.flip(&segment_file(last.0), copy, 3);
+    }
+    let (mut log, recovery, found) = open(&disk, true).unwrap();
+    assert_eq!((recovery.damage, found.len()), (Damage::None, all.len()));
+    log.repaired().unwrap();
+    while last.0 > 0 {
+        log.retire(last).unwrap();
+        last.0 -= 1;
+    }
+    log.close().unwrap();
+    let (_, recovery, _) = open(&disk, true).unwrap();
+    assert!(recovery.intact, "{recovery:?}");
+}
+
+#[test]
+fn a_lost_roster_is_written_anew() {
+    let (disk, log, all) = filled(3);
+    drop(log);
+    disk.flip(&segment_file(1), 140, 3);
+    let (mut log, recovery, _) = open(&disk, true).unwrap();
+    assert_eq!(recovery.damage, Damage::All);
+    log.repaired().unwrap();
+    log.close().unwrap();
+    let (_, recovery, found) = open(&disk, true).unwrap();
+    assert!(recovery.intact && recovery.damage == Damage::None);
+    assert_eq!(found.len(), all.len());
+}
+
+#[test]
 fn a_missing_segment_is_damage_of_what_its_hint_names() {
     let (disk, log, all) = filled(50);
     drop(log);

@@ -69,11 +69,18 @@ pub(super) const UNSAFE_FILES: &[Exception] = &[
 ];
 
 /// Tests that may be ignored.
-pub(super) const IGNORED_TESTS: &[Exception] = &[except(
-    "kvserver/tests/trie_measure.rs",
-    "",
-    "a measurement, not a test: it asserts nothing and takes long",
-)];
+pub(super) const IGNORED_TESTS: &[Exception] = &[
+    except(
+        "kvserver/tests/footprint_measure.rs",
+        "",
+        "a measurement, not a test: it asserts nothing of its figures and takes long",
+    ),
+    except(
+        "kvserver/tests/trie_measure.rs",
+        "",
+        "a measurement, not a test: it asserts nothing and takes long",
+    ),
+];
 
 /// What the pure core may not name: files, sockets, processes, threads, clocks, dice.
 pub(super) const IMPURE_PATHS: [&str; 9] = [
@@ -96,6 +103,7 @@ pub(super) const ARROWS: &[(&str, &[&str])] = &[
     ("broker", &["kvcore", "kvnet"]),
     ("kvctl", &["kvcore", "kvnet", "kvserver", "broker"]),
     ("sim", &["kvcore", "kvserver", "broker"]),
+    ("fuzz-targets", &["kvcore", "kvserver", "broker"]),
     // They judge the product: what it gets wrong they must not share.
     ("history-checker", &[]),
     ("torture", &[]),
@@ -110,6 +118,7 @@ pub(super) const OUT_OF_REACH: &[(&str, &[&str])] = &[
     ("broker", &["kube"]),
     ("kvctl", &["kube"]),
     ("sim", &["kube"]),
+    ("fuzz-targets", &["kube"]),
 ];
 
 /// Where a banned word is looked for.
