@@ -190,24 +190,25 @@ fn a_segment_that_was_being_made_tells_of_those_before_it() {
     assert!(!recovery.intact);
 }
 
+/// Two files at once: the newest was being made, and the one before it is cut off.
 #[test]
-fn a_lost_head_does_not_cost_the_log_once_others_are_gone() {
-    let (disk, log, all) = filled(20);
-    drop(log);
-    let mut last = all.last().unwrap().0.segment;
-    for copy in [20, 84] {
-        disk.flip(&segment_file(last.0), copy, 3);
+fn a_segment_cut_within_its_head_takes_no_writes() {
+    for cut in [0, 33, 64, 101, 127] {
+        let (disk, log, all) = filled(50);
+        drop(log);
+        let last = all.last().unwrap().0.segment.0;
+        disk.put(&segment_file(last), Vec::new());
+        let before = disk.contents(&segment_file(last - 1)).unwrap();
+        disk.put(&segment_file(last - 1), before[..cut].to_vec());
+        let (mut log, first, _) = open(&disk, true).unwrap();
+        assert!(first.damage != Damage::None && !first.intact, "{cut}");
+        let at = log.append(&record(99, 10)).unwrap();
+        log.commit(SyncNow::Yes).unwrap();
+        drop(log);
+        let (_, second, found) = open(&disk, true).unwrap();
+        assert!(found.iter().any(|(other, _)| *other == at), "{cut}");
+        assert_eq!((second.damage, second.intact), (first.damage, false));
     }
-    let (mut log, recovery, found) = open(&disk, true).unwrap();
-    assert_eq!((recovery.damage, found.len()), (Damage::None, all.len()));
-    log.repaired().unwrap();
-    while last.0 > 0 {
-        log.retire(last).unwrap();
-        last.0 -= 1;
-    }
-    log.close().unwrap();
-    let (_, recovery, _) = open(&disk, true).unwrap();
-    assert!(recovery.intact, "{recovery:?}");
 }
 
 #[test]

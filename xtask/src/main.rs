@@ -59,15 +59,6 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Measures Kvasir beside its peers and prints ratios: what `cargo xtask bench --help` names.
-    ///
-    /// Not in CI, which compiles none of the peers. docs/benchmarks.md has the figures.
-    #[command(disable_help_flag = true)]
-    Bench {
-        /// Passed on to the benches, such as `quorum --quick` or `all --repeats 7 --write`.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
     /// Fuzzes everything that reads bytes from elsewhere, one target after the other.
     ///
     /// Needs cargo-fuzz and a nightly compiler. New inputs stay in the target directory; one that
@@ -78,6 +69,15 @@ enum Task {
         minutes: u32,
         /// The targets, all if none is named.
         targets: Vec<String>,
+    },
+    /// Measures Kvasir beside its peers and prints ratios: what `cargo xtask bench --help` names.
+    ///
+    /// Not in CI, which compiles none of the peers. docs/benchmarks.md has the figures.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Passed on to the benches, such as `quorum --quick` or `all --repeats 7 --write`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Throws faults at a local cluster under load, and checks what its clients saw.
     ///
@@ -106,8 +106,8 @@ fn main() -> ExitCode {
         Task::Sanitize => sanitize::run(&root),
         Task::Setup => setup::run(&root),
         Task::Sim { arguments } => sim::run(&root, &arguments),
-        Task::Bench { arguments } => bench::run(&root, &arguments),
         Task::Fuzz { minutes, targets } => fuzz::run(&root, minutes, &targets),
+        Task::Bench { arguments } => bench::run(&root, &arguments),
         Task::Faults { arguments } => faults::run(&root, &arguments),
         Task::Ci { without_root } => ci::run(&root, without_root),
     };

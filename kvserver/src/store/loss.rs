@@ -73,7 +73,7 @@ impl<D: Disk> Writer<D> {
                 let shelf = self.shelves.read(key.slot());
                 let now = shelf.get(key.as_bytes());
                 // It may have come back meanwhile, under the same upload.
-                if !now.is_some_and(|now| now.upload() == Some(upload)) {
+                if now.is_none_or(|now| now.upload() != Some(upload)) {
                     self.large.remove(&upload);
                 }
             }

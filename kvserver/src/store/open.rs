@@ -123,7 +123,7 @@ impl Rebuild<'_> {
     fn visit(&mut self, location: Location, entry: RecoveredEntry) {
         match entry {
             RecoveredEntry::Record { key, record, .. } => {
-                self.visit_record(&key, &record, location)
+                self.visit_record(&key, &record, location);
             }
             RecoveredEntry::Chunk {
                 upload,
