@@ -8,7 +8,7 @@ use super::maps::Map;
 
 /// Kvasir's trie with values of 8 bytes.
 #[derive(Debug, Default)]
-pub(super) struct Ours(Trie<u64>);
+pub(super) struct Ours(Trie);
 
 impl Map for Ours {
     const NAME: &'static str = "Kvasir";
@@ -23,15 +23,16 @@ impl Map for Ours {
     }
 
     fn insert(&mut self, key: &Self::Key, value: u64) {
-        self.0.insert(key, value);
+        self.0.insert(key, &value.to_le_bytes());
     }
 
     fn get(&self, key: &Self::Key) -> Option<u64> {
-        self.0.get(key).copied()
+        let value = self.0.get(key)?.first_chunk();
+        value.copied().map(u64::from_le_bytes)
     }
 
     fn remove(&mut self, key: &Self::Key) -> bool {
-        self.0.remove(key).is_some()
+        self.0.remove(key)
     }
 
     fn scan(&self, prefix: &[u8]) -> Option<usize> {
@@ -49,18 +50,12 @@ impl Map for Ours {
     }
 }
 
-/// Kvasir's trie with values of any one size, for who only fills it.
-#[derive(Debug)]
-pub(crate) struct BareTrie<V = [u8; 56]>(Trie<V>);
+/// Kvasir's trie for who only fills it.
+#[derive(Debug, Default)]
+pub(crate) struct BareTrie(Trie);
 
-impl<V> Default for BareTrie<V> {
-    fn default() -> Self {
-        Self(Trie::new())
-    }
-}
-
-impl<V> BareTrie<V> {
-    pub(crate) fn insert(&mut self, key: &[u8], value: V) {
+impl BareTrie {
+    pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) {
         self.0.insert(key, value);
     }
 }
