@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// Fewer resident bytes an item than the system's allocator: decision 0010.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match kvctl::cli::run(kvctl::cli::Cli::parse()) {
         Ok(code) => code,

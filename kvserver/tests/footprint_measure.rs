@@ -25,6 +25,10 @@ use kvserver::{
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
+/// The programs' own allocator. Without it the figures are those of the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const KEYS: &str = "KVASIR_FOOTPRINT_KEYS";
 const DIRECTORY: &str = "KVASIR_FOOTPRINT_DIRECTORY";
 const NOW: UnixMillis = UnixMillis(1_700_000_000_000);

@@ -44,7 +44,7 @@ unsafe impl GlobalAlloc for Counting {
 fn bytes_are_what_the_allocator_gave() {
     follow(|_| 0);
     follow(|_| 59);
-    follow(|number| usize::try_from(number % 600).expect("below 600"));
+    follow(|number| usize::try_from(number % 600).expect("some hundred"));
     follow(|number| if number % 100 == 0 { 0x10000 } else { 0x100 });
 }
 

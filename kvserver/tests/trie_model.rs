@@ -205,7 +205,7 @@ fn step(
 
 /// Short ones, and lengths around those where the length itself takes more bytes.
 fn value(random: &mut StdRng) -> Vec<u8> {
-    let length = match random.random_range(0..1_000) {
+    let length: u32 = match random.random_range(0..1_000) {
         0 => random.random_range(0xfffd..0x10003),
         1..60 => random.random_range(0xfd..0x103),
         _ => random.random_range(0..60),

@@ -2,7 +2,6 @@
 
 use super::layout::Family;
 use super::raw::Node;
-use super::search;
 
 /// A child on the way through a node in key order.
 pub(super) struct Edge<'t> {
@@ -21,9 +20,9 @@ impl Node {
         match header.layout().family() {
             // Index bytes beyond the children are zero or stale, and what stands behind the index
             // is something else: a hit there is no hit, and comes after any other.
-            Family::Linear => {
-                search::position(self.index_words(), byte).filter(|&slot| slot < header.children())
-            }
+            Family::Linear => self
+                .index_position(byte)
+                .filter(|&slot| slot < header.children()),
             Family::Indexed => usize::from(self.index()[usize::from(byte)]).checked_sub(1),
             Family::Direct => {
                 let slot = usize::from(byte);

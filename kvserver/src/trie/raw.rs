@@ -118,18 +118,23 @@ impl Node {
         unsafe { self.part(HEADER_BYTES, self.header().layout().index_bytes()) }
     }
 
-    /// The index of a linear node, 16 bytes at a time, with other bytes of the node behind it.
-    pub(super) fn index_words(&self) -> impl Iterator<Item = [u8; WORD_BYTES]> {
+    /// Where the index of a linear node has a byte first. What stands behind the index is looked
+    /// at too: a place beyond the children is none.
+    pub(super) fn index_position(&self, byte: u8) -> Option<usize> {
         let layout = self.header().layout();
         assert!(layout.family() == Family::Linear, "an index of bytes");
-        (0..layout.words()).map(|word| {
+        for word in 0..layout.words() {
             // SAFETY: a node is long enough for all words of its layout, as is asserted below, and
             // (2). Bytes of slots are read as numbers that nothing is made of.
-            unsafe {
+            let bytes = unsafe {
                 let at = self.start.add(HEADER_BYTES + word * WORD_BYTES);
                 at.cast::<[u8; WORD_BYTES]>().read()
+            };
+            if let Some(within) = position(bytes, byte) {
+                return Some(word * WORD_BYTES + within);
             }
-        })
+        }
+        None
     }
 
     /// Every slot, taken or not.
@@ -284,17 +289,36 @@ impl Places {
         let layout = header.layout();
         let prefix = HEADER_BYTES + layout.index_bytes();
         let end = prefix + header.prefix_bytes();
-        let slots = match layout {
-            Layout::Leaf => end,
-            _ => end.next_multiple_of(ALIGN),
+        // No slots are an empty slice, which has to be aligned as any other: the start is.
+        let (slots, value) = if layout == Layout::Leaf {
+            (0, end)
+        } else {
+            let slots = end.next_multiple_of(ALIGN);
+            (slots, slots + layout.slots() * SLOT_BYTES)
         };
         Self {
             prefix,
             slots,
-            value: slots + layout.slots() * SLOT_BYTES,
+            value,
         }
     }
 }
+
+/// The place of the first `byte` in a word.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn position(word: [u8; WORD_BYTES], byte: u8) -> Option<usize> {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
+    // SAFETY: every processor of this architecture has SSE2, and the load may be unaligned.
+    let found = unsafe {
+        let wanted = _mm_set1_epi8(byte.cast_signed());
+        let word = _mm_loadu_si128(word.as_ptr().cast());
+        _mm_movemask_epi8(_mm_cmpeq_epi8(word, wanted))
+    };
+    (found != 0).then(|| found.trailing_zeros() as usize)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) use super::search::position;
 
 /// The allocation of a node whose value, if it has one, is so long.
 fn memory(header: Header, length: Option<u32>) -> Memory {

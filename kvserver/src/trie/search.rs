@@ -5,23 +5,18 @@
 
 /// How many bytes are searched at once.
 pub(super) const WORD_BYTES: usize = size_of::<u128>();
-const LOW_BITS: u128 = u128::from_ne_bytes([0x01; WORD_BYTES]);
-const HIGH_BITS: u128 = u128::from_ne_bytes([0x80; WORD_BYTES]);
 
-/// The place of the first `byte` in `words`, taken one behind the other.
-pub(super) fn position(words: impl Iterator<Item = [u8; WORD_BYTES]>, byte: u8) -> Option<usize> {
-    let pattern = LOW_BITS * u128::from(byte);
-    for (place, word) in words.enumerate() {
-        // A byte is zero where it was the wanted one. Subtracting one from each byte borrows from
-        // the sign bit of a zero byte; the borrow may mark a byte above the first zero wrongly,
-        // never one below it, and only the first is asked for.
-        let differing = u128::from_le_bytes(word) ^ pattern;
-        let found = differing.wrapping_sub(LOW_BITS) & !differing & HIGH_BITS;
-        if found != 0 {
-            return Some(place * WORD_BYTES + found.trailing_zeros() as usize / 8);
-        }
-    }
-    None
+/// The place of the first `byte` in a word, for processors that `raw` has no instruction of.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+pub(super) fn position(word: [u8; WORD_BYTES], byte: u8) -> Option<usize> {
+    const LOW_BITS: u128 = u128::from_ne_bytes([0x01; WORD_BYTES]);
+    const HIGH_BITS: u128 = u128::from_ne_bytes([0x80; WORD_BYTES]);
+    // A byte is zero where it was the wanted one. Subtracting one from each byte borrows from the
+    // sign bit of a zero byte; the borrow may mark a byte above the first zero wrongly, never one
+    // below it, and only the first is asked for.
+    let differing = u128::from_le_bytes(word) ^ (LOW_BITS * u128::from(byte));
+    let found = differing.wrapping_sub(LOW_BITS) & !differing & HIGH_BITS;
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
 /// `key` without the `prefix` it must begin with.
@@ -50,20 +45,20 @@ pub(super) fn common_len(left: &[u8], right: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::raw;
     use super::*;
 
     #[test]
     fn position_agrees_with_a_plain_search() {
         // 0x00, 0x01, 0x7f, 0x80 and 0xff are where borrows and sign bits could mislead.
         let alphabet = [0x00, 0x01, 0x02, 0x7f, 0x80, 0x81, 0xfe, 0xff];
-        for len in [0, 16, 32, 48, 64] {
-            for step in 1..=7 {
-                let bytes: Vec<u8> = (0..len).map(|i| alphabet[i * step / 2 % 8]).collect();
-                let (words, _) = bytes.as_chunks::<WORD_BYTES>();
+        for start in 0..8 {
+            for step in 0..=9 {
+                let word = std::array::from_fn(|i| alphabet[(start + i * step / 2) % 8]);
                 for byte in 0..=u8::MAX {
-                    let plain = bytes.iter().position(|&candidate| candidate == byte);
-                    let found = position(words.iter().copied(), byte);
-                    assert_eq!(found, plain, "{byte} in {bytes:?}");
+                    let plain = word.iter().position(|&candidate| candidate == byte);
+                    assert_eq!(position(word, byte), plain, "{byte} in {word:?}");
+                    assert_eq!(raw::position(word, byte), plain, "{byte} in {word:?}");
                 }
             }
         }

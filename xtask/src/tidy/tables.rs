@@ -73,7 +73,7 @@ pub(super) const IGNORED_TESTS: &[Exception] = &[
     except(
         "kvserver/tests/footprint_measure.rs",
         "",
-        "a measurement, not a test: it asserts nothing of its figures and takes long",
+        "a measurement, not a test: it asserts nothing and takes long",
     ),
     except(
         "kvserver/tests/trie_measure.rs",
