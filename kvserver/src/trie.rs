@@ -1,4 +1,4 @@
-//! The trie of one slot: an ordered map from byte-string keys to values.
+//! The trie of one slot: an ordered map from byte strings to byte strings.
 //!
 //! An adaptive radix tree after Leis, Kemper, Neumann (ICDE 2013). A server holds every key in
 //! memory, in 1024 of these, so the structure is chosen for few bytes a key first: keys share
@@ -39,17 +39,24 @@ use self::search::{common_len, strip};
 /// The longest key a trie takes, what a node's header can describe. Servers allow far less.
 pub const KEY_BYTES_MAX: usize = header::PREFIX_BYTES_MAX;
 
-/// An ordered map from byte strings to `V`.
-pub struct Trie<V> {
-    root: Option<Node<V>>,
+/// The longest value a trie takes, what its length before it can describe.
+pub const VALUE_BYTES_MAX: usize = u32::MAX as usize;
+
+/// A value in two pieces, which the trie joins: whoever has a description and a payload need not
+/// copy them together first.
+pub type Pieces<'v> = [&'v [u8]; 2];
+
+/// An ordered map from byte strings to byte strings.
+pub struct Trie {
+    root: Option<Node>,
     len: usize,
     heap: usize,
 }
 
 // A server has 1024 tries, most of them nearly empty in a small cluster.
-const _: () = assert!(mem::size_of::<Trie<[u8; 64]>>() <= 32);
+const _: () = assert!(mem::size_of::<Trie>() <= 24);
 
-impl<V> std::fmt::Debug for Trie<V> {
+impl std::fmt::Debug for Trie {
     /// The size alone: a trie may hold millions of keys.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Trie")
@@ -58,7 +65,7 @@ impl<V> std::fmt::Debug for Trie<V> {
     }
 }
 
-impl<V> Trie<V> {
+impl Trie {
     /// An empty trie, which allocates nothing.
     pub const fn new() -> Self {
         Self {
@@ -78,14 +85,14 @@ impl<V> Trie<V> {
         self.len == 0
     }
 
-    /// The heap bytes of the trie itself: nodes with the values in them, but not what the values
-    /// own elsewhere, nor what the allocator adds to a request. Kept up to date, not counted.
+    /// The heap bytes of the trie: nodes with the values in them, but not what the allocator adds
+    /// to a request. Kept up to date, not counted.
     pub fn bytes(&self) -> usize {
         self.heap
     }
 
     /// The value of `key`.
-    pub fn get(&self, key: &[u8]) -> Option<&V> {
+    pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
         let mut node = self.root.as_ref()?;
         let mut rest = key;
         loop {
@@ -98,8 +105,8 @@ impl<V> Trie<V> {
         }
     }
 
-    /// The value of `key`, to change.
-    pub fn get_mut(&mut self, key: &[u8]) -> Option<&mut V> {
+    /// The value of `key`, to change within its length.
+    pub fn get_mut(&mut self, key: &[u8]) -> Option<&mut [u8]> {
         let mut node = self.root.as_mut()?;
         let mut rest = key;
         loop {
@@ -113,12 +120,26 @@ impl<V> Trie<V> {
         }
     }
 
-    /// Sets the value of `key` and gives back the one it had.
+    /// Sets the value of `key`; true if it had none.
     ///
     /// # Panics
     ///
-    /// If `key` is longer than [`KEY_BYTES_MAX`].
-    pub fn insert(&mut self, key: &[u8], value: V) -> Option<V> {
+    /// If `key` is longer than [`KEY_BYTES_MAX`] or `value` than [`VALUE_BYTES_MAX`].
+    pub fn insert(&mut self, key: &[u8], value: &[u8]) -> bool {
+        self.replace(key, [value, &[]], |_| ()).is_none()
+    }
+
+    /// Sets the value of `key`, and gives back what `read` makes of the one it had.
+    ///
+    /// # Panics
+    ///
+    /// As [`Trie::insert`].
+    pub fn replace<T>(
+        &mut self,
+        key: &[u8],
+        value: Pieces<'_>,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Option<T> {
         assert!(
             key.len() <= KEY_BYTES_MAX,
             "a key of {} bytes is too long",
@@ -140,10 +161,11 @@ impl<V> Trie<V> {
                 break;
             }
             let Some((&byte, tail)) = rest.split_first() else {
-                if let Some(present) = node.value_mut() {
-                    return Some(mem::replace(present, value));
+                let before = node.value().map(read);
+                node.put_value(value, heap);
+                if before.is_some() {
+                    return before;
                 }
-                node.add_value(value, heap);
                 break;
             };
             let Some(slot) = node.find(byte) else {
@@ -158,19 +180,26 @@ impl<V> Trie<V> {
         None
     }
 
-    /// Removes `key` and gives back its value.
-    pub fn remove(&mut self, key: &[u8]) -> Option<V> {
+    /// Removes `key`; true if it was there.
+    pub fn remove(&mut self, key: &[u8]) -> bool {
+        self.take(key, |_| ()).is_some()
+    }
+
+    /// Removes `key`, and gives back what `read` makes of its value.
+    pub fn take<T>(&mut self, key: &[u8], read: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let root = self.root.as_ref()?;
-        let value = if root.header().children() > 0 {
-            self.remove_below_root(key)?
+        let taken = if root.header().children() > 0 {
+            self.take_below_root(key, read)?
         } else if root.prefix() == key {
+            let taken = read(root.value()?);
             self.heap = 0;
-            self.root.take()?.take_value()?
+            self.root = None;
+            taken
         } else {
             return None;
         };
         self.len -= 1;
-        Some(value)
+        Some(taken)
     }
 
     /// Removes every key.
@@ -185,25 +214,25 @@ impl<V> Trie<V> {
     /// use kvserver::trie::Trie;
     ///
     /// let mut trie = Trie::new();
-    /// trie.insert(b"a", 1);
-    /// trie.insert(b"b", 2);
+    /// trie.insert(b"a", b"one");
+    /// trie.insert(b"b", b"two");
     /// let mut cursor = trie.iter_from(Bound::Excluded(b"a"));
-    /// assert_eq!(cursor.next_entry(), Some((&b"b"[..], &2)));
+    /// assert_eq!(cursor.next_entry(), Some((&b"b"[..], &b"two"[..])));
     /// assert_eq!(cursor.next_entry(), None);
     /// ```
-    pub fn iter_from(&self, from: Bound<&[u8]>) -> Cursor<'_, V> {
+    pub fn iter_from(&self, from: Bound<&[u8]>) -> Cursor<'_> {
         Cursor::new(self.root.as_ref(), &[], from)
     }
 
     /// Walks the keys that start with `prefix`, in order, those up to and including `after` left
     /// out. Both ends are found by descending: keys outside are not looked at.
-    pub fn scan_prefix(&self, prefix: &[u8], after: Option<&[u8]>) -> Cursor<'_, V> {
+    pub fn scan_prefix(&self, prefix: &[u8], after: Option<&[u8]>) -> Cursor<'_> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         Cursor::new(self.root.as_ref(), prefix, from)
     }
 
-    /// Removes `key` from a trie whose root is not a leaf.
-    fn remove_below_root(&mut self, key: &[u8]) -> Option<V> {
+    /// Takes `key` from a trie whose root is not a leaf.
+    fn take_below_root<T>(&mut self, key: &[u8], read: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let heap = &mut self.heap;
         let mut node = self.root.as_mut()?;
         let mut rest = key;
@@ -211,17 +240,19 @@ impl<V> Trie<V> {
             // `node` is an inner node, so that it is there to lose a leaf or its own value.
             rest = strip(rest, node.prefix())?;
             let Some((&byte, tail)) = rest.split_first() else {
-                return node.remove_value(heap);
+                let taken = read(node.value()?);
+                node.remove_value(heap);
+                return Some(taken);
             };
             let slot = node.find(byte)?;
             let child = node.child_mut(slot);
             if child.header().children() == 0 {
-                let found = child.prefix() == tail;
-                return if found {
-                    node.remove_leaf(byte, slot, heap)
-                } else {
-                    None
-                };
+                if child.prefix() != tail {
+                    return None;
+                }
+                let taken = read(child.value()?);
+                node.remove_leaf(byte, slot, heap);
+                return Some(taken);
             }
             node = node.child_mut(slot);
             rest = tail;
@@ -229,7 +260,7 @@ impl<V> Trie<V> {
     }
 }
 
-impl<V> Default for Trie<V> {
+impl Default for Trie {
     fn default() -> Self {
         Self::new()
     }

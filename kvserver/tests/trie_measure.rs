@@ -43,7 +43,10 @@ fn measure(name: &str, mut keys: Vec<Vec<u8>>, random: &mut StdRng) {
     let average = keys.iter().map(Vec::len).sum::<usize>() / keys.len();
 
     let mut trie = Trie::new();
-    let insert = timed(|| keys.iter().all(|key| trie.insert(key, 1_u64).is_none()));
+    let insert = timed(|| {
+        keys.iter()
+            .all(|key| trie.insert(key, &1_u64.to_le_bytes()))
+    });
     let get = timed(|| looked_up.iter().all(|key| trie.get(key).is_some()));
     let walk = timed(|| {
         let mut cursor = trie.iter_from(Bound::Unbounded);
@@ -53,7 +56,7 @@ fn measure(name: &str, mut keys: Vec<Vec<u8>>, random: &mut StdRng) {
         true
     });
     let per_key = trie.bytes() as f64 / trie.len() as f64;
-    let remove = timed(|| looked_up.iter().all(|key| trie.remove(key).is_some()));
+    let remove = timed(|| looked_up.iter().all(|key| trie.remove(key)));
     assert!(trie.is_empty());
 
     let mut map = BTreeMap::new();

@@ -24,7 +24,7 @@ const WALK_ENTRIES: usize = 12;
 #[path = "fixture/steps.rs"]
 mod steps;
 
-type Model = BTreeMap<Vec<u8>, u64>;
+type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
 #[test]
 fn long_shared_prefixes() {
@@ -141,7 +141,7 @@ fn run(population: u64, draw: impl Fn(&mut StdRng) -> Vec<u8>) {
     }
     // To nothing, key by key: the last removals are the ones with the oddest shapes.
     while let Some((key, value)) = model.pop_first() {
-        assert_eq!(trie.remove(&key), Some(value));
+        assert_eq!(trie.take(&key, <[u8]>::to_vec), Some(value));
         if model.len() % 64 == 0 || model.len() < 20 {
             check_whole(&trie, &model);
         }
@@ -150,7 +150,7 @@ fn run(population: u64, draw: impl Fn(&mut StdRng) -> Vec<u8>) {
 }
 
 fn step(
-    trie: &mut Trie<u64>,
+    trie: &mut Trie,
     model: &mut Model,
     growing: bool,
     key: &[u8],
@@ -160,16 +160,23 @@ fn step(
     let (insert_below, remove_below) = if growing { (50, 60) } else { (10, 60) };
     match random.random_range(0..100) {
         choice if choice < insert_below => {
-            let value = random.random();
-            assert_eq!(trie.insert(key, value), model.insert(key.to_vec(), value));
+            let value = value(random);
+            let (head, tail) = value.split_at(value.len() / 3);
+            let before = trie.replace(key, [head, tail], <[u8]>::to_vec);
+            assert_eq!(before, model.insert(key.to_vec(), value));
         }
-        choice if choice < remove_below => assert_eq!(trie.remove(key), model.remove(key)),
-        60..75 => assert_eq!(trie.get(key), model.get(key)),
+        choice if choice < remove_below => {
+            assert_eq!(trie.take(key, <[u8]>::to_vec), model.remove(key));
+        }
+        60..75 => {
+            assert_eq!(trie.get(key), model.get(key).map(Vec::as_slice));
+        }
         75..80 => {
             let (ours, theirs) = (trie.get_mut(key), model.get_mut(key));
-            assert_eq!(ours, theirs);
+            assert_eq!(ours.as_deref(), theirs.as_deref().map(Vec::as_slice));
             if let (Some(ours), Some(theirs)) = (ours, theirs) {
-                (*ours, *theirs) = (theirs.wrapping_add(1), theirs.wrapping_add(1));
+                ours.reverse();
+                theirs.reverse();
             }
         }
         80..90 => {
@@ -196,13 +203,28 @@ fn step(
     }
 }
 
+/// Short ones, and lengths around those where the length itself takes more bytes.
+fn value(random: &mut StdRng) -> Vec<u8> {
+    let length = match random.random_range(0..1_000) {
+        0 => random.random_range(0xfffd..0x10003),
+        1..60 => random.random_range(0xfd..0x103),
+        _ => random.random_range(0..60),
+    };
+    let first: u8 = random.random();
+    (0..length)
+        .map(|place| first ^ u8::try_from(place % 251).expect("below 251"))
+        .collect()
+}
+
 /// The first entries are the same, and where there are fewer, both end.
 fn compare<'m>(
-    mut cursor: Cursor<'_, u64>,
-    mut expected: impl Iterator<Item = (&'m Vec<u8>, &'m u64)>,
+    mut cursor: Cursor<'_>,
+    mut expected: impl Iterator<Item = (&'m Vec<u8>, &'m Vec<u8>)>,
 ) {
     for _ in 0..WALK_ENTRIES {
-        let expected = expected.next().map(|(key, value)| (key.as_slice(), value));
+        let expected = expected
+            .next()
+            .map(|(key, value)| (key.as_slice(), value.as_slice()));
         assert_eq!(cursor.next_entry(), expected);
         if expected.is_none() {
             assert_eq!(cursor.next_entry(), None, "a cursor at its end stays there");
@@ -211,12 +233,15 @@ fn compare<'m>(
     }
 }
 
-fn check_whole(trie: &Trie<u64>, model: &Model) {
+fn check_whole(trie: &Trie, model: &Model) {
     trie.check_invariants();
     let mut cursor = trie.iter_from(Bound::Unbounded);
     for (key, value) in model {
-        assert_eq!(cursor.next_entry(), Some((key.as_slice(), value)));
-        assert_eq!(trie.get(key), Some(value));
+        assert_eq!(
+            cursor.next_entry(),
+            Some((key.as_slice(), value.as_slice()))
+        );
+        assert_eq!(trie.get(key), Some(value.as_slice()));
     }
     assert_eq!(cursor.next_entry(), None);
 }

@@ -1,5 +1,6 @@
 //! Kvasir's automation: `cargo xtask --help` says what there is.
 
+mod bench;
 mod ci;
 mod command;
 mod faults;
@@ -69,6 +70,15 @@ enum Task {
         /// The targets, all if none is named.
         targets: Vec<String>,
     },
+    /// Measures Kvasir beside its peers and prints ratios: what `cargo xtask bench --help` names.
+    ///
+    /// Not in CI, which compiles none of the peers. docs/benchmarks.md has the figures.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Passed on to the benches, such as `quorum --quick` or `all --repeats 7 --write`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Throws faults at a local cluster under load, and checks what its clients saw.
     ///
     /// `cargo xtask faults --help` tells what can be asked; docs/faults.md what it means.
@@ -97,6 +107,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(&root),
         Task::Sim { arguments } => sim::run(&root, &arguments),
         Task::Fuzz { minutes, targets } => fuzz::run(&root, minutes, &targets),
+        Task::Bench { arguments } => bench::run(&root, &arguments),
         Task::Faults { arguments } => faults::run(&root, &arguments),
         Task::Ci { without_root } => ci::run(&root, without_root),
     };

@@ -9,10 +9,7 @@ mod sweep;
 
 use kvcore::{key::Key, record::UploadId, status::SyncMode, version::UnixMillis};
 
-use super::{
-    held::{Content, Held},
-    writer::Writer,
-};
+use super::writer::Writer;
 use crate::{
     limits::{COMPACTION_RETRY_MS, COMPACTION_STEP_BYTES},
     log::{CommitError, Entry, Location, ReadError, SegmentId, SegmentScan, SyncNow, disk::Disk},
@@ -171,7 +168,7 @@ impl<D: Disk> Writer<D> {
         match entry {
             Entry::Record { key, .. } => {
                 let shelf = self.shelves.read(key.slot());
-                let held = shelf.trie.get(key.as_bytes())?;
+                let held = shelf.get(key.as_bytes())?;
                 (held.location == at).then(|| Owner::Record(key.clone()))
             }
             Entry::Chunk { upload, index, .. } => {
@@ -182,13 +179,8 @@ impl<D: Disk> Writer<D> {
                 }
                 let key = self.large.get(upload)?;
                 let shelf = self.shelves.read(key.slot());
-                match &shelf.trie.get(key.as_bytes())?.content {
-                    Content::Large(_, large) if large.upload == *upload => {
-                        let here = large.locations.get(*index as usize)?;
-                        (*here == at).then_some(owner)
-                    }
-                    _ => None,
-                }
+                let here = shelf.large(*upload)?.locations.get(*index as usize)?;
+                (*here == at).then_some(owner)
             }
         }
     }
@@ -210,23 +202,15 @@ impl<D: Disk> Writer<D> {
         self.unmarked = true;
         for Moved { owner, from, to } in moved {
             let pointed = match &owner {
-                Owner::Record(key) => self.point(key, |held| {
-                    if held.location == from {
-                        held.location = to;
-                        return true;
-                    }
-                    false
-                }),
+                Owner::Record(key) => {
+                    let mut shelf = self.shelves.write(key.slot());
+                    shelf.point(key.as_bytes(), from, to)
+                }
                 Owner::Chunk(upload, index) => self.point_chunk(*upload, *index, from, to),
             };
             self.log.release(if pointed { from } else { to });
         }
         true
-    }
-
-    fn point(&self, key: &Key, change: impl FnOnce(&mut Held) -> bool) -> bool {
-        let mut shelf = self.shelves.write(key.slot());
-        shelf.trie.get_mut(key.as_bytes()).is_some_and(change)
     }
 
     fn point_chunk(&mut self, upload: UploadId, index: u32, from: Location, to: Location) -> bool {
@@ -239,17 +223,7 @@ impl<D: Disk> Writer<D> {
         let Some(key) = self.large.get(&upload) else {
             return false;
         };
-        self.point(key, |held| match &mut held.content {
-            Content::Large(_, large) if large.upload == upload => {
-                match large.locations.get_mut(index as usize) {
-                    Some(location) if *location == from => {
-                        *location = to;
-                        true
-                    }
-                    _ => false,
-                }
-            }
-            _ => false,
-        })
+        let mut shelf = self.shelves.write(key.slot());
+        shelf.point_chunk(upload, index, from, to)
     }
 }

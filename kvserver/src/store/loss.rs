@@ -11,8 +11,7 @@ use kvcore::{key::Key, wire::Standing};
 use parking_lot::Mutex;
 
 use super::{
-    held::{Content, Held},
-    shelf::Shelves,
+    shelf::{Former, Shelves},
     writer::Writer,
 };
 use crate::log::{Location, disk::Disk};
@@ -21,7 +20,7 @@ use crate::log::{Location, disk::Disk};
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     /// Records that were taken out, and whose space is not released yet.
-    unreleased: Mutex<Vec<(Key, Held)>>,
+    unreleased: Mutex<Vec<(Key, Former)>>,
     records: AtomicU64,
     met: AtomicU64,
 }
@@ -47,14 +46,14 @@ impl Shelves {
     /// Takes a record out that cannot be read at `location`; false if it is not there any more.
     pub(super) fn lose(&self, key: &Key, location: Location) -> bool {
         let mut shelf = self.write(key.slot());
-        let is_it = |held: &Held| held.locations().any(|of| of == location);
-        if !shelf.trie.get(key.as_bytes()).is_some_and(is_it) {
+        let held = shelf.get(key.as_bytes());
+        if !held.is_some_and(|held| shelf.locations(&held).any(|of| of == location)) {
             return false;
         }
         shelf.standing = Standing::Damaged;
         shelf.damages += 1;
         let taken = self.take(&mut shelf, key.as_bytes());
-        let lost = taken.map(|held| (key.clone(), held));
+        let lost = taken.map(|former| (key.clone(), former));
         self.losses.unreleased.lock().extend(lost);
         self.losses.meet(1);
         self.losses.records.fetch_add(1, Ordering::AcqRel);
@@ -66,19 +65,16 @@ impl<D: Disk> Writer<D> {
     /// Releases what lost records took up in the log. Nothing is pending there.
     pub(super) fn settle_losses(&mut self) {
         let lost = std::mem::take(&mut *self.shelves.losses.unreleased.lock());
-        for (key, held) in lost {
-            for location in held.locations() {
+        for (key, former) in lost {
+            for location in former.locations() {
                 self.log.lose(location);
             }
-            if let Content::Large(_, large) = &held.content {
+            if let Some(upload) = former.upload {
                 let shelf = self.shelves.read(key.slot());
-                let now = shelf.trie.get(key.as_bytes());
+                let now = shelf.get(key.as_bytes());
                 // It may have come back meanwhile, under the same upload.
-                let is_back = now.is_some_and(|now| {
-                    matches!(&now.content, Content::Large(_, now) if now.upload == large.upload)
-                });
-                if !is_back {
-                    self.large.remove(&large.upload);
+                if now.is_none_or(|now| now.upload() != Some(upload)) {
+                    self.large.remove(&upload);
                 }
             }
         }

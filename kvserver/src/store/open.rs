@@ -16,7 +16,7 @@ use kvcore::{
 
 use super::{
     Store, StoreOptions,
-    held::{Content, Held, Large},
+    held::{Content, Held},
     shelf::Shelves,
     staging::{StagedChunk, Staging, is_whole, large},
     writer::{Trouble, Writer},
@@ -122,7 +122,9 @@ struct Rebuild<'a> {
 impl Rebuild<'_> {
     fn visit(&mut self, location: Location, entry: RecoveredEntry) {
         match entry {
-            RecoveredEntry::Record { key, record, .. } => self.visit_record(&key, record, location),
+            RecoveredEntry::Record { key, record, .. } => {
+                self.visit_record(&key, &record, location);
+            }
             RecoveredEntry::Chunk {
                 upload,
                 index,
@@ -143,52 +145,47 @@ impl Rebuild<'_> {
         }
     }
 
-    fn visit_record(&mut self, key: &Key, record: Record, location: Location) {
+    fn visit_record(&mut self, key: &Key, record: &Record, location: Location) {
         let mut shelf = self.shelves.write(key.slot());
-        let held = shelf.trie.get_mut(key.as_bytes());
-        match held {
-            Some(held) if held.version > record.version => return self.dead.push(location),
-            Some(held) if held.version == record.version && !has_other_chunks(held, &record) => {
+        let held = shelf.get(key.as_bytes());
+        let same_chunks = held.is_some_and(|held| !has_other_chunks(&held, record));
+        match held.map(|held| (held.version, held.location)) {
+            Some((version, _)) if version > record.version => return self.dead.push(location),
+            Some((version, from))
+                if version == record.version && from.length == location.length && same_chunks =>
+            {
                 // Moved by compaction: the later place is the one that lasts.
-                return self
-                    .dead
-                    .push(std::mem::replace(&mut held.location, location));
+                self.dead.push(from);
+                shelf.point(key.as_bytes(), from, location);
+                return;
             }
             _ => {}
         }
-        let content = match record.body {
+        let content = match &record.body {
             Body::Tombstone => Content::Tombstone,
             Body::Value {
                 meta,
                 payload: Payload::Whole(bytes),
             } => match self.mode {
-                StorageMode::Memory => Content::InMemory(meta, bytes.as_ref().into()),
-                StorageMode::Disk => Content::OnDisk(meta),
+                StorageMode::Memory => Content::InMemory(*meta, bytes),
+                StorageMode::Disk => Content::OnDisk(*meta),
             },
             Body::Value {
                 meta,
                 payload: Payload::Chunked(upload),
             } => {
                 // The chunks are brought in when all of them have been seen.
-                let empty = Large {
-                    upload,
-                    locations: Vec::new(),
-                    bytes: None,
-                };
-                Content::Large(meta, Box::new(empty))
+                self.large.insert(*upload, key.clone());
+                Content::Large(*meta, *upload)
             }
         };
-        if let Content::Large(_, large) = &content {
-            self.large.insert(large.upload, key.clone());
-        }
         let new = Held {
             version: record.version,
             location,
             content,
         };
-        if let Some(old) = self.shelves.replace(&mut shelf, key.as_bytes(), new) {
-            self.dead.push(old.location);
-        }
+        let former = self.shelves.replace(&mut shelf, key.as_bytes(), &new, None);
+        self.dead.extend(former.map(|former| former.location));
     }
 
     /// Brings values and their chunks together; chunks that belong to nobody are dead.
@@ -196,25 +193,20 @@ impl Rebuild<'_> {
         let mut needed = HashMap::new();
         for (upload, key) in std::mem::take(&mut self.large) {
             let mut shelf = self.shelves.write(key.slot());
-            let Some(held) = shelf.trie.get(key.as_bytes()) else {
+            let Some(Held {
+                location,
+                content: Content::Large(meta, current),
+                ..
+            }) = shelf.get(key.as_bytes())
+            else {
                 continue;
             };
-            let Content::Large(meta, current) = &held.content else {
-                continue;
-            };
-            if current.upload != upload {
+            if current != upload {
                 continue;
             }
-            let (meta, version, location) = (*meta, held.version, held.location);
             match self.chunks.remove(&upload) {
                 Some(chunks) if is_whole(&chunks, &meta) => {
-                    let content = Content::Large(meta, Box::new(large(upload, chunks)));
-                    let whole = Held {
-                        version,
-                        location,
-                        content,
-                    };
-                    self.shelves.replace(&mut shelf, key.as_bytes(), whole);
+                    self.shelves.complete(&mut shelf, upload, large(chunks));
                     needed.insert(upload, key.clone());
                 }
                 found => {
@@ -239,15 +231,15 @@ impl Rebuild<'_> {
 
 /// Whether the record's value is in other chunks than the ones held. It was stored again after
 /// those were damaged, so the later ones count.
-fn has_other_chunks(held: &Held, record: &Record) -> bool {
-    match (&held.content, &record.body) {
+fn has_other_chunks(held: &Held<'_>, record: &Record) -> bool {
+    match (held.content, &record.body) {
         (
-            Content::Large(_, large),
+            Content::Large(_, held),
             Body::Value {
                 payload: Payload::Chunked(upload),
                 ..
             },
-        ) => large.upload != *upload,
+        ) => held != *upload,
         _ => false,
     }
 }

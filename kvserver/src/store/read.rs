@@ -12,11 +12,7 @@ use kvcore::{
     wire::{Bucket, BucketSet, Found, Page, PageEntry, Standing, VersionEntry, VersionPage, Want},
 };
 
-use super::{
-    Store,
-    held::{Content, Held},
-    shelf::Shelf,
-};
+use super::{Store, held::Held, shelf::Shelf};
 use crate::{
     limits::MOVED_MAX,
     log::{Entry, Location, ReadError, disk::Disk},
@@ -60,7 +56,7 @@ impl<D: Disk> Store<D> {
         for _ in 0..MOVED_MAX {
             let (standing, version, location) = {
                 let shelf = self.shelves.read(key.slot());
-                let Some(held) = shelf.trie.get(key.as_bytes()) else {
+                let Some(held) = shelf.get(key.as_bytes()) else {
                     return match shelf.standing {
                         Standing::Damaged => Err(ReadFailure::Damaged(key.slot())),
                         standing => Ok((standing, None)),
@@ -92,14 +88,14 @@ impl<D: Disk> Store<D> {
         let shelf = self.readable(key.slot())?;
         Ok((
             shelf.standing,
-            shelf.trie.get(key.as_bytes()).map(Held::found),
+            shelf.get(key.as_bytes()).map(|held| held.found()),
         ))
     }
 
     /// The version of a key's record whatever the slot's standing; for catching up.
     pub fn known_version(&self, key: &Key) -> Option<Version> {
         let shelf = self.shelves.read(key.slot());
-        shelf.trie.get(key.as_bytes()).map(|held| held.version)
+        shelf.get(key.as_bytes()).map(|held| held.version)
     }
 
     /// One chunk of a value in chunks.
@@ -107,17 +103,14 @@ impl<D: Disk> Store<D> {
         for _ in 0..MOVED_MAX {
             let location = {
                 let shelf = self.shelves.read(key.slot());
-                let held = shelf.trie.get(key.as_bytes());
-                let Some(Held {
-                    version: held,
-                    content: Content::Large(_, large),
-                    ..
-                }) = held
-                else {
+                let held = shelf.get(key.as_bytes());
+                let held = held.filter(|held| held.version == version);
+                let upload = held.and_then(|held| held.upload());
+                let Some(large) = upload.and_then(|upload| shelf.large(upload)) else {
                     return Err(ReadFailure::Replaced);
                 };
                 let index = index as usize;
-                if *held != version || index >= large.locations.len() {
+                if index >= large.locations.len() {
                     return Err(ReadFailure::Replaced);
                 }
                 if let Some(bytes) = &large.bytes {
@@ -216,7 +209,7 @@ impl<D: Disk> Store<D> {
     ) -> Option<(kvcore::record::ValueMeta, Bytes)> {
         let length = {
             let shelf = self.shelves.read(key.slot());
-            shelf.trie.get(key.as_bytes())?.meta()?.length
+            shelf.get(key.as_bytes())?.meta()?.length
         };
         if length as usize > PAGE_VALUE_BYTES_MAX {
             return None;
@@ -238,7 +231,7 @@ impl<D: Disk> Store<D> {
         let shelf = self.shelves.read(slot);
         let mut cursor = shelf.trie.scan_prefix(&[], after);
         let (mut entries, mut bytes) = (Vec::new(), 0);
-        while let Some((key, held)) = cursor.next_entry() {
+        while let Some((key, packed)) = cursor.next_entry() {
             if !buckets.contains(Bucket::of(key)) {
                 continue;
             }
@@ -252,7 +245,7 @@ impl<D: Disk> Store<D> {
             let key = Key::copy_from(key).expect("only keys are stored");
             entries.push(VersionEntry {
                 key,
-                version: held.version,
+                version: Held::unpack(packed).version,
             });
         }
         VersionPage {
@@ -281,7 +274,7 @@ impl Lowest {
 
     fn take_from(&mut self, shelf: &Shelf, request: &ScanRequest<'_>) {
         let mut cursor = shelf.trie.scan_prefix(request.prefix, request.after);
-        while let Some((key, held)) = cursor.next_entry() {
+        while let Some((key, packed)) = cursor.next_entry() {
             if self.keys.len() == self.limit {
                 let highest = self
                     .keys
@@ -293,7 +286,7 @@ impl Lowest {
                 }
                 self.keys.pop_last();
             }
-            self.keys.insert(key.to_vec(), held.found());
+            self.keys.insert(key.to_vec(), Held::unpack(packed).found());
         }
     }
 }

@@ -119,7 +119,7 @@ impl Staging {
             .values()
             .map(|chunk| chunk.length)
             .sum::<usize>();
-        Some(large(id, upload.chunks))
+        Some(large(upload.chunks))
     }
 
     /// Whether the log record at this location is a chunk kept here; for compaction.
@@ -163,12 +163,8 @@ pub(super) fn is_whole(chunks: &BTreeMap<u32, StagedChunk>, meta: &ValueMeta) ->
 }
 
 /// Chunks as a value in chunks.
-pub(super) fn large(upload: UploadId, chunks: BTreeMap<u32, StagedChunk>) -> Large {
+pub(super) fn large(chunks: BTreeMap<u32, StagedChunk>) -> Large {
     let locations = chunks.values().map(|chunk| chunk.location).collect();
     let bytes = chunks.into_values().map(|chunk| chunk.bytes).collect();
-    Large {
-        upload,
-        locations,
-        bytes,
-    }
+    Large { locations, bytes }
 }

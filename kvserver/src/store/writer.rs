@@ -21,7 +21,12 @@ use kvcore::{
 pub(super) use self::trouble::Trouble;
 pub use self::write::Write;
 use self::write::{Pending, PendingWrite};
-use super::{StoreOptions, compaction::Compaction, held::Held, shelf::Shelves, staging::Staging};
+use super::{
+    StoreOptions,
+    compaction::Compaction,
+    shelf::{Former, Shelves},
+    staging::Staging,
+};
 use crate::log::{AppendError, CommitError, Log, LogStats, SegmentId, SyncNow, disk::Disk};
 
 /// The writing side of a store.
@@ -113,8 +118,8 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    pub(super) fn release(&mut self, held: &Held) {
-        for location in held.locations() {
+    pub(super) fn release(&mut self, former: &Former) {
+        for location in former.locations() {
             self.log.release(location);
         }
     }

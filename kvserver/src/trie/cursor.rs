@@ -10,14 +10,14 @@ use super::search::common_len;
 /// The trie does not store keys whole, so a key exists only in the cursor's buffer and only until
 /// the next step: that is why this is not an [`Iterator`]. To go on another time, keep the last
 /// key and start a new cursor behind it; the keys that came and went in between do not matter.
-pub struct Cursor<'t, V> {
+pub struct Cursor<'t> {
     key: Vec<u8>,
     /// The nodes whose prefixes and bytes make up `key`, each with what is still to do there.
-    path: Vec<Step<'t, V>>,
+    path: Vec<Step<'t>>,
 }
 
-struct Step<'t, V> {
-    node: &'t Node<V>,
+struct Step<'t> {
+    node: &'t Node,
     /// The length of `key` at the end of the node's prefix.
     key_bytes: usize,
     /// The node's own value comes before its children and is still to come.
@@ -26,9 +26,9 @@ struct Step<'t, V> {
     next: usize,
 }
 
-impl<'t, V> Cursor<'t, V> {
+impl<'t> Cursor<'t> {
     /// The next key and its value.
-    pub fn next_entry(&mut self) -> Option<(&[u8], &'t V)> {
+    pub fn next_entry(&mut self) -> Option<(&[u8], &'t [u8])> {
         loop {
             let step = self.path.last_mut()?;
             if std::mem::take(&mut step.value_due)
@@ -51,7 +51,7 @@ impl<'t, V> Cursor<'t, V> {
     }
 
     /// A cursor over the keys below `root` that start with `prefix` and lie beyond `from`.
-    pub(super) fn new(root: Option<&'t Node<V>>, prefix: &[u8], from: Bound<&[u8]>) -> Self {
+    pub(super) fn new(root: Option<&'t Node>, prefix: &[u8], from: Bound<&[u8]>) -> Self {
         let mut cursor = Self {
             key: Vec::new(),
             path: Vec::new(),
@@ -74,7 +74,7 @@ impl<'t, V> Cursor<'t, V> {
     }
 
     /// The node below which exactly the keys with `prefix` are, its own prefix not yet in `key`.
-    fn descend(&mut self, root: &'t Node<V>, prefix: &[u8]) -> Option<&'t Node<V>> {
+    fn descend(&mut self, root: &'t Node, prefix: &[u8]) -> Option<&'t Node> {
         let (mut node, mut rest) = (root, prefix);
         while !node.prefix().starts_with(rest) {
             let (&byte, tail) = rest.strip_prefix(node.prefix())?.split_first()?;
@@ -86,7 +86,7 @@ impl<'t, V> Cursor<'t, V> {
     }
 
     /// Enters `top` and the nodes below it on the way to `bound`, past all smaller keys.
-    fn seek(&mut self, top: &'t Node<V>, bound: &[u8], inclusive: bool) {
+    fn seek(&mut self, top: &'t Node, bound: &[u8], inclusive: bool) {
         let (mut node, mut rest) = (top, bound);
         loop {
             let prefix = node.prefix();
@@ -117,7 +117,7 @@ impl<'t, V> Cursor<'t, V> {
         }
     }
 
-    fn enter(&mut self, node: &'t Node<V>) {
+    fn enter(&mut self, node: &'t Node) {
         self.key.extend_from_slice(node.prefix());
         self.path.push(Step {
             node,

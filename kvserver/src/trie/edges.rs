@@ -5,23 +5,24 @@ use super::raw::Node;
 use super::search;
 
 /// A child on the way through a node in key order.
-pub(super) struct Edge<'t, V> {
+pub(super) struct Edge<'t> {
     /// Where the walk goes on after this child.
     pub(super) next: usize,
     /// The key's byte between the node's prefix and the child's.
     pub(super) byte: u8,
     /// The child itself.
-    pub(super) child: &'t Node<V>,
+    pub(super) child: &'t Node,
 }
 
-impl<V> Node<V> {
+impl Node {
     /// The slot of the child behind `byte`.
     pub(super) fn find(&self, byte: u8) -> Option<usize> {
         let header = self.header();
         match header.layout().family() {
-            // Index bytes beyond the children are zero or stale: a hit there is no hit.
+            // Index bytes beyond the children are zero or stale, and what stands behind the index
+            // is something else: a hit there is no hit, and comes after any other.
             Family::Linear => {
-                search::position(self.index(), byte).filter(|&slot| slot < header.children())
+                search::position(self.index_words(), byte).filter(|&slot| slot < header.children())
             }
             Family::Indexed => usize::from(self.index()[usize::from(byte)]).checked_sub(1),
             Family::Direct => {
@@ -50,7 +51,7 @@ impl<V> Node<V> {
         let (index, slots) = self.edges_mut();
         match header.layout().family() {
             Family::Linear => {
-                let at = index[..count].partition_point(|&present| present < byte);
+                let at = below(&index[..count], byte);
                 index.copy_within(at..count, at + 1);
                 slots[at..=count].rotate_right(1);
                 index[at] = byte;
@@ -80,7 +81,8 @@ impl<V> Node<V> {
             Family::Indexed => {
                 index[usize::from(byte)] = 0;
                 if slot < last {
-                    let moved = search::position(index, slot_number(last + 1));
+                    let number = slot_number(last + 1);
+                    let moved = index.iter().position(|&present| present == number);
                     index[moved.expect("every taken slot has a byte")] = slot_number(slot + 1);
                     slots.swap(slot, last);
                 }
@@ -120,15 +122,13 @@ impl<V> Node<V> {
     pub(super) fn lower_bound(&self, byte: u8) -> usize {
         let header = self.header();
         match header.layout().family() {
-            Family::Linear => {
-                self.index()[..header.children()].partition_point(|&present| present < byte)
-            }
+            Family::Linear => below(&self.index()[..header.children()], byte),
             Family::Indexed | Family::Direct => usize::from(byte),
         }
     }
 
     /// The first child in key order from a place on: 0, [`Self::lower_bound`] or [`Edge::next`].
-    pub(super) fn edge_from(&self, place: usize) -> Option<Edge<'_, V>> {
+    pub(super) fn edge_from(&self, place: usize) -> Option<Edge<'_>> {
         let header = self.header();
         let (place, byte, slot) = match header.layout().family() {
             Family::Linear if place < header.children() => (place, self.index()[place], place),
@@ -154,8 +154,13 @@ impl<V> Node<V> {
     }
 }
 
+/// How many bytes of an index are below `byte`, without a guess at each.
+fn below(index: &[u8], byte: u8) -> usize {
+    index.iter().filter(|&&present| present < byte).count()
+}
+
 fn slot_number(number: usize) -> u8 {
-    u8::try_from(number).expect("an indexed node has 64 slots")
+    u8::try_from(number).expect("an indexed node has 128 slots")
 }
 
 fn byte_of(place: usize) -> u8 {

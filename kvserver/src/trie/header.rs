@@ -3,9 +3,8 @@
 //! ```text
 //!  bit  0..16   length of the prefix
 //!      16..25   number of children, 0..=256
-//!      25..28   layout
-//!      28       the node has room for a value
-//!      29       the room holds a value
+//!      25..29   layout
+//!      29..31   width of the value's length: no value, 1, 2 or 4 bytes
 //! ```
 //!
 //! Packed by hand because half of all nodes are leaves: with a field each, every leaf would be
@@ -16,25 +15,56 @@ use super::layout::Layout;
 const CHILDREN_SHIFT: u32 = 16;
 const CHILDREN_MASK: u32 = 0x1ff;
 const LAYOUT_SHIFT: u32 = 25;
-const ROOM: u32 = 1 << 28;
-const VALUE: u32 = 1 << 29;
+const WIDTH_SHIFT: u32 = 29;
+const WIDTH_MASK: u32 = 0b11;
 
 /// The longest prefix a header can describe.
 pub(super) const PREFIX_BYTES_MAX: usize = u16::MAX as usize;
 
-// The layout's bits end where the flags begin.
-const _: () = assert!((Layout::COUNT - 1) << LAYOUT_SHIFT < ROOM as usize);
+// The layout's bits end where the width's begin.
+const _: () = assert!((Layout::COUNT - 1) << LAYOUT_SHIFT < 1 << WIDTH_SHIFT);
+
+/// In how many bytes a node has the length of its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Width {
+    /// There is no value.
+    None,
+    /// One byte.
+    One,
+    /// Two bytes.
+    Two,
+    /// Four bytes.
+    Four,
+}
+
+impl Width {
+    /// The narrowest for a value of this length.
+    pub(super) fn of(value: Option<u32>) -> Self {
+        match value {
+            None => Self::None,
+            Some(0..=0xff) => Self::One,
+            Some(0x100..=0xffff) => Self::Two,
+            Some(_) => Self::Four,
+        }
+    }
+
+    /// How many bytes that is.
+    pub(super) const fn bytes(self) -> usize {
+        [0, 1, 2, 4][self as usize]
+    }
+}
 
 /// What is known of a node without following its pointers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header(u32);
 
 impl Header {
-    /// A node without children and, so far, without a value.
-    pub(super) fn new(layout: Layout, prefix_bytes: usize, room: bool) -> Self {
+    /// A node without children.
+    pub(super) fn new(layout: Layout, prefix_bytes: usize, width: Width) -> Self {
         let prefix = u16::try_from(prefix_bytes).expect("a prefix is shorter than the longest key");
-        let room = if room { ROOM } else { 0 };
-        Self(u32::from(prefix) | (layout as u32) << LAYOUT_SHIFT | room)
+        let header = Self(u32::from(prefix) | (layout as u32) << LAYOUT_SHIFT);
+        header.with_width(width)
     }
 
     /// How the children are arranged.
@@ -52,14 +82,19 @@ impl Header {
         (self.0 >> CHILDREN_SHIFT & CHILDREN_MASK) as usize
     }
 
-    /// Whether the allocation includes the bytes of a value.
-    pub(super) fn has_room(self) -> bool {
-        self.0 & ROOM != 0
+    /// The width of the value's length.
+    pub(super) fn width(self) -> Width {
+        match self.0 >> WIDTH_SHIFT & WIDTH_MASK {
+            0 => Width::None,
+            1 => Width::One,
+            2 => Width::Two,
+            _ => Width::Four,
+        }
     }
 
-    /// Whether those bytes are a value now.
+    /// Whether a key ends here.
     pub(super) fn has_value(self) -> bool {
-        self.0 & VALUE != 0
+        self.width() != Width::None
     }
 
     /// The same node with another number of children.
@@ -72,12 +107,8 @@ impl Header {
         Self(self.0 & !(CHILDREN_MASK << CHILDREN_SHIFT) | bits)
     }
 
-    /// The same node with or without a value in its room.
-    pub(super) fn with_value(self, present: bool) -> Self {
-        Self(if present {
-            self.0 | VALUE
-        } else {
-            self.0 & !VALUE
-        })
+    /// The same node with another value, or none.
+    pub(super) fn with_width(self, width: Width) -> Self {
+        Self(self.0 & !(WIDTH_MASK << WIDTH_SHIFT) | (width as u32) << WIDTH_SHIFT)
     }
 }

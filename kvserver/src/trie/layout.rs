@@ -1,23 +1,25 @@
 //! The closed set of node layouts, and when a node moves from one to the next.
 //!
 //! The idea is that of Leis, Kemper, Neumann, *The Adaptive Radix Tree* (ICDE 2013): a node is as
-//! wide as its children need. The paper has four widths; this set starts at two, because in a
-//! trie of real keys most branchings are between two keys, and has thirty-two, because printable
-//! keys (digits, one case of letters) rarely branch wider.
+//! wide as its children need. The paper has four widths; this set has thirteen, because a slot
+//! that no child takes costs as much as a fifth of a small key with its value. Steps are no finer
+//! than what allocators tell apart.
 //!
 //! ```text
 //!  name        index bytes                      child slots   finds a byte by
 //!  Leaf        none                             0             –
-//!  Linear2     2   sorted bytes  [a c ]         2  [A C ]     looking at the whole index at once
-//!  Linear4     4        "                       4             "
-//!  Linear8     8        "                       8             "
-//!  Linear16    16       "                       16            "
-//!  Linear32    32       "                       32            "
-//!  Indexed64   256 slot + 1, 0 is absent        64            index[byte]
+//!  Linear2     2   sorted bytes  [a c ]         2  [A C ]     looking at 16 index bytes at once
+//!  …           …        "                       …             "
+//!  Linear64    64       "                       64            "
+//!  Indexed128  256 slot + 1, 0 is absent        128           index[byte]
 //!  Direct256   none                             256           slots[byte]
 //! ```
 
-use self::Layout::{Direct256, Indexed64, Leaf, Linear2, Linear4, Linear8, Linear16, Linear32};
+use self::Layout::{
+    Direct256, Indexed128, Leaf, Linear2, Linear3, Linear4, Linear6, Linear8, Linear12, Linear16,
+    Linear24, Linear32, Linear48, Linear64,
+};
+use super::search::WORD_BYTES;
 
 /// How a node arranges its children. The discriminant is stored in the node's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,16 +29,28 @@ pub(super) enum Layout {
     Leaf,
     /// Up to 2 children, bytes sorted.
     Linear2,
+    /// Up to 3 children, bytes sorted.
+    Linear3,
     /// Up to 4 children, bytes sorted.
     Linear4,
+    /// Up to 6 children, bytes sorted.
+    Linear6,
     /// Up to 8 children, bytes sorted.
     Linear8,
+    /// Up to 12 children, bytes sorted.
+    Linear12,
     /// Up to 16 children, bytes sorted.
     Linear16,
+    /// Up to 24 children, bytes sorted.
+    Linear24,
     /// Up to 32 children, bytes sorted.
     Linear32,
-    /// Up to 64 children in no order, found through a table by byte.
-    Indexed64,
+    /// Up to 48 children, bytes sorted.
+    Linear48,
+    /// Up to 64 children, bytes sorted.
+    Linear64,
+    /// Up to 128 children in no order, found through a table by byte.
+    Indexed128,
     /// Any number of children, the byte is the slot.
     Direct256,
 }
@@ -52,46 +66,56 @@ pub(super) enum Family {
     Direct,
 }
 
+/// What the four bits of a header name; the last two, which none has, stand for a leaf.
+const NAMED: usize = 16;
+
 /// Every layout at the place of its discriminant.
-const ALL: [Layout; Layout::COUNT] = [
-    Leaf, Linear2, Linear4, Linear8, Linear16, Linear32, Indexed64, Direct256,
+const ALL: [Layout; NAMED] = [
+    Leaf, Linear2, Linear3, Linear4, Linear6, Linear8, Linear12, Linear16, Linear24, Linear32,
+    Linear48, Linear64, Indexed128, Direct256, Leaf, Leaf,
 ];
 
 /// Child slots of each layout.
-const SLOTS: [u16; Layout::COUNT] = [0, 2, 4, 8, 16, 32, 64, 256];
+const SLOTS: [u16; NAMED] = [0, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256, 0, 0];
 
 /// Index bytes of each layout.
-const INDEX_BYTES: [u16; Layout::COUNT] = [0, 2, 4, 8, 16, 32, 256, 0];
+const INDEX_BYTES: [u16; NAMED] = [0, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 256, 0, 0, 0];
 
 /// A node with this many children or fewer moves to the next smaller layout.
 ///
-/// From 8 slots up this is three quarters of what the smaller layout holds, so that keys coming
+/// From 12 slots up this is three quarters of what the smaller layout holds, so that keys coming
 /// and going around a boundary do not copy the node each time, while a node is never much more
 /// than half empty. Below, the copy costs no more than the leaf allocated or freed with it, and
 /// the slack would be paid on most nodes of the trie: so no slack at all.
-const SHRINK_AT: [u16; Layout::COUNT] = [0, 0, 2, 3, 6, 12, 24, 48];
+const SHRINK_AT: [u16; Layout::COUNT] = [0, 0, 2, 3, 4, 5, 6, 9, 12, 18, 24, 36, 48, 96];
 
 impl Layout {
     /// How many layouts there are.
-    pub(super) const COUNT: usize = 8;
+    pub(super) const COUNT: usize = 14;
 
     /// The layout whose discriminant is `bits`; bits beyond the discriminant's are ignored.
     pub(super) const fn from_bits(bits: u32) -> Self {
-        ALL[bits as usize % Self::COUNT]
+        ALL[bits as usize % NAMED]
     }
 
     /// Which code finds a child.
     pub(super) const fn family(self) -> Family {
         match self {
-            Leaf | Linear2 | Linear4 | Linear8 | Linear16 | Linear32 => Family::Linear,
-            Indexed64 => Family::Indexed,
+            Indexed128 => Family::Indexed,
             Direct256 => Family::Direct,
+            _ => Family::Linear,
         }
     }
 
     /// How many children fit.
     pub(super) const fn slots(self) -> usize {
         SLOTS[self as usize] as usize
+    }
+
+    /// How many words of [`WORD_BYTES`] the index of a linear layout lies in, the last one perhaps
+    /// with bytes of what stands behind the index.
+    pub(super) const fn words(self) -> usize {
+        self.slots().div_ceil(WORD_BYTES)
     }
 
     /// How many bytes the index takes.
@@ -129,7 +153,7 @@ const _: () = {
         let (smaller, layout) = (ALL[place - 1], ALL[place]);
         assert!(layout as usize == place);
         assert!(layout.shrink_at() <= smaller.slots());
-        assert!(smaller.shrink_at() < smaller.slots() || smaller.slots() == 0);
+        assert!(smaller.shrink_at() < layout.shrink_at() || smaller.slots() == 0);
         assert!(smaller.slots() + 1 > layout.shrink_at());
         place += 1;
     }

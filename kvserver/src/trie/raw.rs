@@ -1,53 +1,59 @@
 //! A node as one allocation behind a thin pointer: the only unsafe code of the trie.
 //!
 //! ```text
-//!  0        4                                  8-aligned       aligned for V
-//!  | header | index bytes | prefix bytes | pad | child slots | pad | value |
+//!  0        4                                  8-aligned
+//!  | header | index bytes | prefix bytes | pad | child slots | value's length | value |
 //! ```
 //!
 //! One allocation, because a step down the trie should cost one cache miss: what decides the
-//! step (header, index, prefix) comes first, mostly within one line. The value is last and its
-//! bytes exist only in nodes where a key ends, as most inner nodes are not the end of one.
+//! step (header, index, prefix) comes first, mostly within one line. The value is last, so that
+//! another one changes nothing before it, and is there only in nodes where a key ends, as most
+//! inner nodes are not the end of one. A leaf, without slots, has no pad either.
 //! Safe Rust has no type whose parts are sized by its own header, hence the unsafe code: this
-//! file turns the bytes into slices and references and leaves every decision to its callers.
+//! file turns the bytes into slices and leaves every decision to its callers.
 //!
 //! What the unsafe code relies on:
 //!
-//! 1. Layout, prefix length and room never change while an allocation lives, so that the places
-//!    computed from the header are always those it was allocated with.
-//! 2. Header, index, prefix and slots are initialised from the start (an empty slot is `None`);
-//!    the number of children is a number only, no access depends on it.
-//! 3. The value's bytes are initialised exactly while the header says there is a value.
+//! 1. Layout and prefix length never change while a node lives, and the header's width and the
+//!    value's length only together with the allocation: the places computed from header and length
+//!    are always those that it was made for.
+//! 2. Every byte of a node is initialised (an empty slot is `None`). A value is plain bytes, so
+//!    that nothing has to be dropped with it.
+//! 3. The number of children is a number only, no access depends on it.
 
 #![allow(unsafe_code)]
 
 use std::alloc::{self, Layout as Memory};
-use std::marker::PhantomData;
 use std::mem;
 use std::ptr::NonNull;
 use std::slice;
 
-use super::header::Header;
-use super::layout::Layout;
+use super::Pieces;
+use super::header::{Header, Width};
+use super::layout::{Family, Layout};
+use super::search::WORD_BYTES;
 
-/// An owned node: its bytes, its value and all that hangs below it.
+/// An owned node: its bytes and all that hangs below it.
 #[repr(transparent)]
-pub(super) struct Node<V> {
+pub(super) struct Node {
     start: NonNull<u8>,
-    owns: PhantomData<V>,
 }
 
 /// A place for a child, no larger than the pointer.
-pub(super) type Slot<V> = Option<Node<V>>;
+pub(super) type Slot = Option<Node>;
 
 const HEADER_BYTES: usize = mem::size_of::<Header>();
-const SLOT_BYTES: usize = mem::size_of::<Slot<u8>>();
-const _: () = assert!(SLOT_BYTES == mem::size_of::<*const u8>());
+const SLOT_BYTES: usize = mem::size_of::<Slot>();
+/// What every allocation is aligned to, the strictest of its parts.
+const ALIGN: usize = mem::align_of::<Slot>();
 
-// SAFETY: a node owns its children and values and shares nothing; sending it sends values.
-unsafe impl<V: Send> Send for Node<V> {}
-// SAFETY: a shared node gives out shared references to values only.
-unsafe impl<V: Sync> Sync for Node<V> {}
+const _: () = assert!(SLOT_BYTES == mem::size_of::<*const u8>());
+const _: () = assert!(ALIGN >= mem::align_of::<Header>());
+
+// SAFETY: a node owns its bytes and its children and shares nothing.
+unsafe impl Send for Node {}
+// SAFETY: a shared node gives out shared borrows of its bytes and children only.
+unsafe impl Sync for Node {}
 
 /// Where the parts of a node begin.
 struct Places {
@@ -56,95 +62,103 @@ struct Places {
     value: usize,
 }
 
-impl<V> Node<V> {
-    /// What every allocation is aligned to: the strictest of its parts.
-    const ALIGN: usize = {
-        let (slot, value) = (mem::align_of::<Slot<V>>(), mem::align_of::<V>());
-        if slot > value { slot } else { value }
-    };
-
-    /// A node without children or value, its prefix the given pieces joined.
-    pub(super) fn new(layout: Layout, prefix: [&[u8]; 3], room: bool) -> Self {
+impl Node {
+    /// A node without children, its prefix the given pieces joined.
+    pub(super) fn new(layout: Layout, prefix: [&[u8]; 3], value: Option<Pieces<'_>>) -> Self {
         let prefix_bytes = prefix.iter().map(|piece| piece.len()).sum();
-        let header = Header::new(layout, prefix_bytes, room);
-        let places = Self::places(header);
-        let memory = Self::memory(header);
+        let length = value.map(length);
+        let header = Header::new(layout, prefix_bytes, Width::of(length));
+        let places = Places::of(header);
+        let memory = memory(header, length);
         // SAFETY: `memory` is never empty, a header at least.
         let allocated = unsafe { alloc::alloc(memory) };
         let Some(start) = NonNull::new(allocated) else {
             alloc::handle_alloc_error(memory)
         };
-        // SAFETY: the header is at the start, aligned as `ALIGN` is no less than a pointer's;
-        // index, prefix and slots lie one after another within `memory`, slots aligned by
-        // `places`. The pieces cannot overlap memory that was allocated just now.
+        let mut node = Self { start };
+        // SAFETY: all places up to the value's lie within `memory`, and the header is aligned as
+        // `ALIGN` is. Zeros are an index without bytes and, as `None` of a pointer that is never
+        // null, empty slots. The pieces cannot overlap memory that was allocated just now.
         unsafe {
             start.cast::<Header>().write(header);
-            start.add(HEADER_BYTES).write_bytes(0, layout.index_bytes());
+            let index = start.add(HEADER_BYTES);
+            index.write_bytes(0, layout.index_bytes());
             let mut to = start.add(places.prefix);
             for piece in prefix {
                 to.copy_from_nonoverlapping(NonNull::from(piece).cast(), piece.len());
                 to = to.add(piece.len());
             }
-            let slots = start.add(places.slots).cast::<Slot<V>>();
-            for place in 0..layout.slots() {
-                slots.add(place).write(None);
-            }
+            to.write_bytes(0, places.value - places.prefix - prefix_bytes);
         }
-        Self {
-            start,
-            owns: PhantomData,
-        }
+        node.write_value(header, value);
+        node
     }
 
     /// What this node is.
     pub(super) fn header(&self) -> Header {
-        // SAFETY: (2).
+        // SAFETY: (2), and the start of every node is its header.
         unsafe { self.start.cast().read() }
     }
 
     /// The heap bytes of this node, without those of its children.
     pub(super) fn bytes(&self) -> usize {
-        Self::memory(self.header()).size()
+        self.memory().size()
     }
 
     /// The bytes every key below shares, after those that led here.
     pub(super) fn prefix(&self) -> &[u8] {
         let header = self.header();
-        let at = HEADER_BYTES + header.layout().index_bytes();
-        // SAFETY: (1), (2); the borrow of `self` keeps the bytes.
-        unsafe { slice::from_raw_parts(self.start.add(at).as_ptr(), header.prefix_bytes()) }
+        // SAFETY: (1).
+        unsafe { self.part(Places::of(header).prefix, header.prefix_bytes()) }
     }
 
     /// The index, whose meaning is the layout's.
     pub(super) fn index(&self) -> &[u8] {
-        let len = self.header().layout().index_bytes();
-        // SAFETY: (1), (2); the borrow of `self` keeps the bytes.
-        unsafe { slice::from_raw_parts(self.start.add(HEADER_BYTES).as_ptr(), len) }
+        // SAFETY: (1).
+        unsafe { self.part(HEADER_BYTES, self.header().layout().index_bytes()) }
+    }
+
+    /// The index of a linear node, 16 bytes at a time, with other bytes of the node behind it.
+    pub(super) fn index_words(&self) -> impl Iterator<Item = [u8; WORD_BYTES]> {
+        let layout = self.header().layout();
+        assert!(layout.family() == Family::Linear, "an index of bytes");
+        (0..layout.words()).map(|word| {
+            // SAFETY: a node is long enough for all words of its layout, as is asserted below, and
+            // (2). Bytes of slots are read as numbers that nothing is made of.
+            unsafe {
+                let at = self.start.add(HEADER_BYTES + word * WORD_BYTES);
+                at.cast::<[u8; WORD_BYTES]>().read()
+            }
+        })
     }
 
     /// Every slot, taken or not.
-    pub(super) fn slots(&self) -> &[Slot<V>] {
+    pub(super) fn slots(&self) -> &[Slot] {
         let header = self.header();
-        let at = Self::places(header).slots;
-        // SAFETY: (1), (2), aligned by `places`; the borrow of `self` keeps the slots.
-        unsafe {
-            let first = self.start.add(at).cast::<Slot<V>>();
-            slice::from_raw_parts(first.as_ptr(), header.layout().slots())
+        let first = self.first_slot(header);
+        // SAFETY: (1), (2); the borrow of `self` keeps the slots.
+        unsafe { slice::from_raw_parts(first.as_ptr(), header.layout().slots()) }
+    }
+
+    /// Where the slots begin. A leaf has none and no pad before them: its place is only aligned.
+    fn first_slot(&self, header: Header) -> NonNull<Slot> {
+        if header.layout() == Layout::Leaf {
+            return NonNull::dangling();
         }
+        // SAFETY: inside the allocation (1), and aligned by `Places`.
+        unsafe { self.start.add(Places::of(header).slots).cast() }
     }
 
     /// Index and slots, to be changed together with [`Self::set_children`].
-    pub(super) fn edges_mut(&mut self) -> (&mut [u8], &mut [Slot<V>]) {
+    pub(super) fn edges_mut(&mut self) -> (&mut [u8], &mut [Slot]) {
         let header = self.header();
-        let (layout, at) = (header.layout(), Self::places(header).slots);
+        let (layout, first) = (header.layout(), self.first_slot(header));
         // SAFETY: as in `index` and `slots`; the two do not overlap, and the exclusive borrow of
         // `self` lasts as long as both.
         unsafe {
             let index = self.start.add(HEADER_BYTES).as_ptr();
-            let first = self.start.add(at).cast::<Slot<V>>();
-            let index = slice::from_raw_parts_mut(index, layout.index_bytes());
             (
-                index,
+                slice::from_raw_parts_mut(index, layout.index_bytes()),
                 slice::from_raw_parts_mut(first.as_ptr(), layout.slots()),
             )
         }
@@ -156,44 +170,39 @@ impl<V> Node<V> {
     }
 
     /// The value of the key that ends here.
-    pub(super) fn value(&self) -> Option<&V> {
+    pub(super) fn value(&self) -> Option<&[u8]> {
         let header = self.header();
-        // SAFETY: (3); the borrow of `self` keeps the value.
-        header
-            .has_value()
-            .then(|| unsafe { self.value_place(header).as_ref() })
+        let length = self.value_length(header)?;
+        let at = Places::of(header).value + header.width().bytes();
+        // SAFETY: (1).
+        Some(unsafe { self.part(at, length as usize) })
     }
 
-    /// The value of the key that ends here, to change.
-    pub(super) fn value_mut(&mut self) -> Option<&mut V> {
+    /// The value of the key that ends here, to change within its length.
+    pub(super) fn value_mut(&mut self) -> Option<&mut [u8]> {
         let header = self.header();
-        // SAFETY: (3); the exclusive borrow of `self` keeps the value for the caller alone.
-        header
-            .has_value()
-            .then(|| unsafe { self.value_place(header).as_mut() })
+        let length = self.value_length(header)?;
+        let at = Places::of(header).value + header.width().bytes();
+        // SAFETY: (1), (2); the exclusive borrow of `self` keeps the value for the caller alone.
+        Some(unsafe { slice::from_raw_parts_mut(self.start.add(at).as_ptr(), length as usize) })
     }
 
-    /// Fills the room for a value.
-    pub(super) fn put_value(&mut self, value: V) {
-        let header = self.header();
-        assert!(
-            header.has_room() && !header.has_value(),
-            "a value needs an empty room"
-        );
-        // SAFETY: with room the allocation includes the value's bytes, at an aligned place.
-        unsafe { self.value_place(header).write(value) };
-        self.set_header(header.with_value(true));
-    }
-
-    /// Empties the room for a value; the room stays.
-    pub(super) fn take_value(&mut self) -> Option<V> {
-        let header = self.header();
-        if !header.has_value() {
-            return None;
+    /// Replaces the value, in place where the length allows.
+    pub(super) fn set_value(&mut self, value: Option<Pieces<'_>>) {
+        let length = value.map(length);
+        let header = self.header().with_width(Width::of(length));
+        let (before, after) = (self.memory(), memory(header, length));
+        if before.size() != after.size() {
+            // SAFETY: allocated with `before` (1); `after` has the same alignment, is a size that
+            // memory can have, and not empty.
+            let moved = unsafe { alloc::realloc(self.start.as_ptr(), before, after.size()) };
+            let Some(start) = NonNull::new(moved) else {
+                alloc::handle_alloc_error(after)
+            };
+            self.start = start;
         }
-        self.set_header(header.with_value(false));
-        // SAFETY: (3), and the header no longer says so: nobody reads these bytes again.
-        Some(unsafe { self.value_place(header).read() })
+        self.set_header(header);
+        self.write_value(header, value);
     }
 
     fn set_header(&mut self, header: Header) {
@@ -201,32 +210,50 @@ impl<V> Node<V> {
         unsafe { self.start.cast().write(header) };
     }
 
-    fn value_place(&self, header: Header) -> NonNull<V> {
-        assert!(header.has_room(), "no room for a value");
-        // SAFETY: with room the place is inside the allocation.
-        unsafe { self.start.add(Self::places(header).value).cast() }
-    }
-
-    fn places(header: Header) -> Places {
-        let layout = header.layout();
-        let prefix = HEADER_BYTES + layout.index_bytes();
-        let slots = (prefix + header.prefix_bytes()).next_multiple_of(mem::align_of::<Slot<V>>());
-        let value = slots + layout.slots() * SLOT_BYTES;
-        Places {
-            prefix,
-            slots,
-            value: value.next_multiple_of(mem::align_of::<V>()),
+    /// Writes the value that the header and the allocation are made for already.
+    fn write_value(&mut self, header: Header, value: Option<Pieces<'_>>) {
+        let Some(pieces) = value else {
+            return;
+        };
+        let width = header.width().bytes();
+        let length = length(pieces).to_le_bytes();
+        // SAFETY: the callers' allocation has room for the width that the header names and for all
+        // pieces, which borrow nothing of this node as it is borrowed exclusively.
+        unsafe {
+            let mut to = self.start.add(Places::of(header).value);
+            for piece in [&length[..width], pieces[0], pieces[1]] {
+                to.copy_from_nonoverlapping(NonNull::from(piece).cast(), piece.len());
+                to = to.add(piece.len());
+            }
         }
     }
 
-    fn memory(header: Header) -> Memory {
-        let places = Self::places(header);
-        let size = if header.has_room() {
-            places.value + mem::size_of::<V>()
-        } else {
-            places.slots + header.layout().slots() * SLOT_BYTES
-        };
-        Memory::from_size_align(size, Self::ALIGN).expect("a node is at most some hundred KiB")
+    fn value_length(&self, header: Header) -> Option<u32> {
+        let width = header.width();
+        // SAFETY: (1); a header without a width makes an empty slice.
+        let bytes = unsafe { self.part(Places::of(header).value, width.bytes()) };
+        match (width, bytes) {
+            (Width::One, &[one]) => Some(u32::from(one)),
+            (Width::Two, &[low, high]) => Some(u32::from(u16::from_le_bytes([low, high]))),
+            (Width::Four, &[a, b, c, d]) => Some(u32::from_le_bytes([a, b, c, d])),
+            _ => None,
+        }
+    }
+
+    /// Some bytes of the node.
+    ///
+    /// # Safety
+    ///
+    /// They lie within the allocation.
+    unsafe fn part(&self, at: usize, bytes: usize) -> &[u8] {
+        // SAFETY: within the allocation, as the caller promises, and (2); the borrow of `self`
+        // keeps the bytes.
+        unsafe { slice::from_raw_parts(self.start.add(at).as_ptr(), bytes) }
+    }
+
+    fn memory(&self) -> Memory {
+        let header = self.header();
+        memory(header, self.value_length(header))
     }
 
     /// Moves all children to `pending`, so that dropping this node drops no other.
@@ -238,7 +265,7 @@ impl<V> Node<V> {
     }
 }
 
-impl<V> Drop for Node<V> {
+impl Drop for Node {
     /// Frees the node and all below it without recursion: a trie is as deep as its longest key.
     fn drop(&mut self) {
         let mut pending = Vec::new();
@@ -246,9 +273,54 @@ impl<V> Drop for Node<V> {
         while let Some(mut node) = pending.pop() {
             node.disown(&mut pending);
         }
-        drop(self.take_value());
-        // SAFETY: allocated by `new` with the same memory (1), and nothing refers to it any more:
-        // children were moved away, the value was taken.
-        unsafe { alloc::dealloc(self.start.as_ptr(), Self::memory(self.header())) };
+        // SAFETY: allocated with the same memory (1), and nothing refers to it any more: children
+        // were moved away.
+        unsafe { alloc::dealloc(self.start.as_ptr(), self.memory()) };
     }
 }
+
+impl Places {
+    fn of(header: Header) -> Self {
+        let layout = header.layout();
+        let prefix = HEADER_BYTES + layout.index_bytes();
+        let end = prefix + header.prefix_bytes();
+        let slots = match layout {
+            Layout::Leaf => end,
+            _ => end.next_multiple_of(ALIGN),
+        };
+        Self {
+            prefix,
+            slots,
+            value: slots + layout.slots() * SLOT_BYTES,
+        }
+    }
+}
+
+/// The allocation of a node whose value, if it has one, is so long.
+fn memory(header: Header, length: Option<u32>) -> Memory {
+    let value = header.width().bytes() + length.unwrap_or(0) as usize;
+    let size = Places::of(header).value + value;
+    Memory::from_size_align(size, ALIGN).expect("a prefix and a value are limited")
+}
+
+/// The length of a value in pieces.
+fn length(pieces: Pieces<'_>) -> u32 {
+    let bytes = pieces.iter().map(|piece| piece.len()).sum::<usize>();
+    u32::try_from(bytes).expect("a value is at most VALUE_BYTES_MAX long")
+}
+
+// The words of an index end within the slots of its node, at the latest.
+const _: () = {
+    let mut bits = 0;
+    while (bits as usize) < Layout::COUNT {
+        let layout = Layout::from_bits(bits);
+        if matches!(layout.family(), Family::Linear) {
+            let read = HEADER_BYTES + layout.words() * WORD_BYTES;
+            assert!(
+                read <= HEADER_BYTES + layout.index_bytes() + layout.slots() * SLOT_BYTES
+                    || layout.slots() == 0
+            );
+        }
+        bits += 1;
+    }
+};

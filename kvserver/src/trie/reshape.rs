@@ -1,29 +1,28 @@
 //! Changes to a trie's shape: what inserting and removing do once the place is found.
 //!
 //! Every change keeps the shape canonical up to the slack of `Layout::shrink_at`: a node without
-//! a value has at least two children, a leaf has a value. A change of layout, prefix or room
-//! makes a new allocation and moves value and children over; `heap`, the trie's count of its
-//! bytes, follows each.
+//! a value has at least two children, a leaf has a value. A change of layout or prefix makes a new
+//! allocation and moves the children over; `heap`, the trie's count of its bytes, follows each.
 
 use std::mem;
 
+use super::Pieces;
 use super::layout::Layout;
 use super::raw::Node;
 
-impl<V> Node<V> {
+impl Node {
     /// A leaf: the rest of a key, and its value.
-    pub(super) fn leaf(suffix: &[u8], value: V, heap: &mut usize) -> Self {
-        let mut leaf = Self::new(Layout::Leaf, [suffix, &[], &[]], true);
-        leaf.put_value(value);
+    pub(super) fn leaf(suffix: &[u8], value: Pieces<'_>, heap: &mut usize) -> Self {
+        let leaf = Self::new(Layout::Leaf, [suffix, &[], &[]], Some(value));
         *heap += leaf.bytes();
         leaf
     }
 
-    /// Gives a value to a node that has none.
-    pub(super) fn add_value(&mut self, value: V, heap: &mut usize) {
-        let roomy = Self::new(self.header().layout(), [self.prefix(), &[], &[]], true);
-        self.move_into(roomy, heap);
-        self.put_value(value);
+    /// Gives the node another value.
+    pub(super) fn put_value(&mut self, value: Pieces<'_>, heap: &mut usize) {
+        *heap -= self.bytes();
+        self.set_value(Some(value));
+        *heap += self.bytes();
     }
 
     /// Adds a child behind a byte that has none, widening the node if it is full.
@@ -41,39 +40,37 @@ impl<V> Node<V> {
     ///   "romane"  + "romulus"   →   "rom" ─a→ "ne"       "romane" + "rom"  →  "rom"= ─a→ "ne"
     ///                                     └u→ "lus"
     /// ```
-    pub(super) fn split(&mut self, at: usize, rest: &[u8], value: V, heap: &mut usize) {
+    pub(super) fn split(&mut self, at: usize, rest: &[u8], value: Pieces<'_>, heap: &mut usize) {
         let (shared, own) = self.prefix().split_at(at);
         let (&byte, own) = own
             .split_first()
             .expect("the key left the prefix before its end");
-        let mut parent = Self::new(Layout::Linear2, [shared, &[], &[]], rest.is_empty());
+        let lower = Self::new(self.header().layout(), [own, &[], &[]], self.pieces());
+        let ends_here = rest.is_empty().then_some(value);
+        let mut parent = Self::new(Layout::Linear2, [shared, &[], &[]], ends_here);
         *heap += parent.bytes();
-        let header = self.header();
-        let lower = Self::new(header.layout(), [own, &[], &[]], header.has_room());
         self.move_into(lower, heap);
-        match rest.split_first() {
-            None => parent.put_value(value),
-            Some((&branch, suffix)) => parent.insert_edge(branch, Self::leaf(suffix, value, heap)),
+        if let Some((&branch, suffix)) = rest.split_first() {
+            parent.insert_edge(branch, Self::leaf(suffix, value, heap));
         }
         let lower = mem::replace(self, parent);
         self.insert_edge(byte, lower);
     }
 
     /// Takes the value of an inner node, which then may not be worth a node of its own.
-    pub(super) fn remove_value(&mut self, heap: &mut usize) -> Option<V> {
-        let value = self.take_value()?;
+    pub(super) fn remove_value(&mut self, heap: &mut usize) {
         if self.header().children() == 1 {
             self.merge_with_only_child(heap);
         } else {
-            let tight = Self::new(self.header().layout(), [self.prefix(), &[], &[]], false);
-            self.move_into(tight, heap);
+            *heap -= self.bytes();
+            self.set_value(None);
+            *heap += self.bytes();
         }
-        Some(value)
     }
 
     /// Removes the leaf behind `byte`, found in `slot`, and what of this node it was the reason for.
-    pub(super) fn remove_leaf(&mut self, byte: u8, slot: usize, heap: &mut usize) -> Option<V> {
-        let mut leaf = self.remove_edge(byte, slot);
+    pub(super) fn remove_leaf(&mut self, byte: u8, slot: usize, heap: &mut usize) {
+        let leaf = self.remove_edge(byte, slot);
         *heap -= leaf.bytes();
         let header = self.header();
         if header.children() == 1 && !header.has_value() {
@@ -81,7 +78,6 @@ impl<V> Node<V> {
         } else if header.children() <= header.layout().shrink_at() {
             self.change_layout(header.layout().smaller(), heap);
         }
-        leaf.take_value()
     }
 
     /// Replaces the node by its only child, with both prefixes joined around the byte between.
@@ -90,28 +86,28 @@ impl<V> Node<V> {
         let byte = edge.byte;
         let slot = self.find(byte).expect("the child was found");
         let mut child = self.remove_edge(byte, slot);
-        let header = child.header();
         let prefix = [self.prefix(), &[byte], child.prefix()];
-        let joined = Self::new(header.layout(), prefix, header.has_room());
+        let joined = Self::new(child.header().layout(), prefix, child.pieces());
         child.move_into(joined, heap);
         *heap -= self.bytes();
         *self = child;
     }
 
     fn change_layout(&mut self, layout: Layout, heap: &mut usize) {
-        let changed = Self::new(layout, [self.prefix(), &[], &[]], self.header().has_room());
+        let changed = Self::new(layout, [self.prefix(), &[], &[]], self.pieces());
         self.move_into(changed, heap);
     }
 
-    /// Moves value and children to `target`, which takes this node's place.
+    /// Moves all children to `target`, which has a copy of the rest and takes this node's place.
     fn move_into(&mut self, mut target: Self, heap: &mut usize) {
-        if let Some(value) = self.take_value() {
-            target.put_value(value);
-        }
         self.move_edges(&mut target);
         *heap += target.bytes();
         *heap -= self.bytes();
         *self = target;
+    }
+
+    fn pieces(&self) -> Option<Pieces<'_>> {
+        self.value().map(|value| [value, &[]])
     }
 }
 
@@ -124,8 +120,8 @@ mod tests {
     fn layouts(bytes: impl Iterator<Item = u8> + Clone) -> (Vec<Layout>, Vec<Layout>) {
         // The empty key's value keeps the node from merging with its last child.
         let mut trie = Trie::new();
-        trie.insert(b"", 0);
-        let seen = |trie: &Trie<u64>| {
+        trie.insert(b"", b"root");
+        let seen = |trie: &Trie| {
             trie.check_invariants();
             trie.root
                 .as_ref()
@@ -134,12 +130,12 @@ mod tests {
                 .layout()
         };
         let grow = bytes.clone().map(|byte| {
-            assert_eq!(trie.insert(&[byte, byte], u64::from(byte)), None);
+            assert!(trie.insert(&[byte, byte], &[byte]));
             seen(&trie)
         });
         let mut up: Vec<Layout> = grow.collect();
         let shrink = bytes.map(|byte| {
-            assert_eq!(trie.remove(&[byte, byte]), Some(u64::from(byte)));
+            assert!(trie.remove(&[byte, byte]));
             seen(&trie)
         });
         let mut down: Vec<Layout> = shrink.collect();
@@ -150,17 +146,14 @@ mod tests {
 
     #[test]
     fn a_node_walks_all_layouts_up_and_down() {
-        use Layout::{Direct256, Indexed64, Leaf, Linear2, Linear4, Linear8, Linear16, Linear32};
-        let expected = [
-            Linear2, Linear4, Linear8, Linear16, Linear32, Indexed64, Direct256,
-        ];
-        let mut back = expected;
+        let expected: Vec<Layout> = (1..14).map(Layout::from_bits).collect();
+        let mut back = expected.clone();
         back.reverse();
         let orders: [fn(u8) -> u8; 3] = [|i| i, |i| 255 - i, |i| i.wrapping_mul(91)];
         for order in orders {
             let (up, down) = layouts((0..=255).map(order));
             assert_eq!(up, expected);
-            assert_eq!(down, [&back[..], &[Leaf]].concat());
+            assert_eq!(down, [&back[..], &[Layout::Leaf]].concat());
         }
     }
 
@@ -168,19 +161,21 @@ mod tests {
     fn a_node_at_a_boundary_keeps_its_layout() {
         for layout in [
             Layout::Linear8,
-            Layout::Linear16,
-            Layout::Indexed64,
+            Layout::Linear12,
+            Layout::Linear24,
+            Layout::Linear64,
+            Layout::Indexed128,
             Layout::Direct256,
         ] {
             let full = layout.smaller().slots();
             let mut trie = Trie::new();
             for byte in 0..=full {
-                trie.insert(&[u8::try_from(byte).unwrap()], ());
+                trie.insert(&[u8::try_from(byte).unwrap()], b"");
             }
             for _ in 0..3 {
-                assert_eq!(trie.remove(&[0]), Some(()));
+                assert!(trie.remove(&[0]));
                 assert_eq!(trie.root.as_ref().unwrap().header().layout(), layout);
-                assert_eq!(trie.insert(&[0], ()), None);
+                assert!(trie.insert(&[0], b""));
             }
         }
     }
@@ -188,7 +183,7 @@ mod tests {
     #[test]
     fn splitting_and_removing_restore_the_size() {
         let mut trie = Trie::new();
-        trie.insert(b"romane", 1);
+        trie.insert(b"romane", b"one");
         let alone = trie.bytes();
         for other in [
             &b""[..],
@@ -198,10 +193,10 @@ mod tests {
             b"xerxes",
             b"romanE",
         ] {
-            trie.insert(other, 2);
+            trie.insert(other, b"two");
             trie.check_invariants();
             assert!(trie.bytes() > alone);
-            assert_eq!(trie.remove(other), Some(2));
+            assert!(trie.remove(other));
             assert_eq!(trie.bytes(), alone, "{other:?} left something behind");
         }
     }

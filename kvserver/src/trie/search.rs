@@ -3,32 +3,25 @@
 //! Written without a branch for each byte: which byte matches is different at every step, so the
 //! processor guesses such branches wrongly. That costs a fifth of a lookup in a million keys.
 
-const WORD_BYTES: usize = size_of::<u128>();
+/// How many bytes are searched at once.
+pub(super) const WORD_BYTES: usize = size_of::<u128>();
 const LOW_BITS: u128 = u128::from_ne_bytes([0x01; WORD_BYTES]);
 const HIGH_BITS: u128 = u128::from_ne_bytes([0x80; WORD_BYTES]);
 
-/// The place of the first `byte` in `bytes`, quickest for the lengths that an index has.
-pub(super) fn position(bytes: &[u8], byte: u8) -> Option<usize> {
-    let (words, tail) = bytes.as_chunks::<WORD_BYTES>();
-    for (place, word) in words.iter().enumerate() {
-        if let Some(within) = position_in_word(u128::from_le_bytes(*word), byte) {
-            return Some(place * WORD_BYTES + within);
+/// The place of the first `byte` in `words`, taken one behind the other.
+pub(super) fn position(words: impl Iterator<Item = [u8; WORD_BYTES]>, byte: u8) -> Option<usize> {
+    let pattern = LOW_BITS * u128::from(byte);
+    for (place, word) in words.enumerate() {
+        // A byte is zero where it was the wanted one. Subtracting one from each byte borrows from
+        // the sign bit of a zero byte; the borrow may mark a byte above the first zero wrongly,
+        // never one below it, and only the first is asked for.
+        let differing = u128::from_le_bytes(word) ^ pattern;
+        let found = differing.wrapping_sub(LOW_BITS) & !differing & HIGH_BITS;
+        if found != 0 {
+            return Some(place * WORD_BYTES + found.trailing_zeros() as usize / 8);
         }
     }
-    let before = words.len() * WORD_BYTES;
-    let word = if let Some(&eight) = tail.as_array::<8>() {
-        u64::from_le_bytes(eight).into()
-    } else if let Some(&four) = tail.as_array::<4>() {
-        u32::from_le_bytes(four).into()
-    } else if let Some(&two) = tail.as_array::<2>() {
-        u16::from_le_bytes(two).into()
-    } else {
-        let within = tail.iter().position(|&candidate| candidate == byte)?;
-        return Some(before + within);
-    };
-    // The zeros that fill the word up are found when looking for a zero, but only behind the tail.
-    let within = position_in_word(word, byte).filter(|&within| within < tail.len())?;
-    Some(before + within)
+    None
 }
 
 /// `key` without the `prefix` it must begin with.
@@ -40,15 +33,6 @@ pub(super) fn strip<'k>(key: &'k [u8], prefix: &[u8]) -> Option<&'k [u8]> {
     } else {
         key.strip_prefix(prefix)
     }
-}
-
-fn position_in_word(word: u128, byte: u8) -> Option<usize> {
-    // A byte is zero where it was the wanted one. Subtracting one from each byte borrows from the
-    // sign bit of a zero byte; the borrow may mark a byte above the first zero wrongly, never one
-    // below it, and only the first is asked for.
-    let differing = word ^ (LOW_BITS * u128::from(byte));
-    let found = differing.wrapping_sub(LOW_BITS) & !differing & HIGH_BITS;
-    (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
 /// How many bytes `left` and `right` have in common from their beginning.
@@ -72,12 +56,14 @@ mod tests {
     fn position_agrees_with_a_plain_search() {
         // 0x00, 0x01, 0x7f, 0x80 and 0xff are where borrows and sign bits could mislead.
         let alphabet = [0x00, 0x01, 0x02, 0x7f, 0x80, 0x81, 0xfe, 0xff];
-        for len in 0..=34 {
+        for len in [0, 16, 32, 48, 64] {
             for step in 1..=7 {
                 let bytes: Vec<u8> = (0..len).map(|i| alphabet[i * step / 2 % 8]).collect();
+                let (words, _) = bytes.as_chunks::<WORD_BYTES>();
                 for byte in 0..=u8::MAX {
                     let plain = bytes.iter().position(|&candidate| candidate == byte);
-                    assert_eq!(position(&bytes, byte), plain, "{byte} in {bytes:?}");
+                    let found = position(words.iter().copied(), byte);
+                    assert_eq!(found, plain, "{byte} in {bytes:?}");
                 }
             }
         }

@@ -4,13 +4,10 @@
 //! other copies. All slots are searched, a few in each step, since bytes that cannot be read do
 //! not tell whose they are.
 
-use kvcore::{key::Key, limits::SLOTS, record::UploadId, slot::Slot, version::UnixMillis};
+use kvcore::{key::Key, limits::SLOTS, slot::Slot, version::UnixMillis};
 
 use super::{
-    super::{
-        held::{Content, Held},
-        writer::Writer,
-    },
+    super::{held::Held, shelf::Shelf, writer::Writer},
     Compaction, Moved, Owner,
 };
 use crate::{
@@ -121,10 +118,11 @@ impl<D: Disk> Writer<D> {
         let shelf = self.shelves.read(slot);
         let mut cursor = shelf.trie.scan_prefix(&[], None);
         let mut unread = Vec::new();
-        while let Some((key, held)) = cursor.next_entry() {
-            if held.locations().any(|at| at.segment == segment) {
+        while let Some((key, packed)) = cursor.next_entry() {
+            let held = Held::unpack(packed);
+            if shelf.locations(&held).any(|at| at.segment == segment) {
                 let key = Key::copy_from(key).expect("only keys are stored");
-                unread_of(&key, held, segment, &mut unread);
+                unread_of(&shelf, &key, &held, segment, &mut unread);
             }
         }
         unread
@@ -149,7 +147,13 @@ impl<D: Disk> Writer<D> {
 }
 
 /// The parts of one record that lie in the segment.
-fn unread_of(key: &Key, held: &Held, segment: SegmentId, unread: &mut Vec<Unread>) {
+fn unread_of(
+    shelf: &Shelf,
+    key: &Key,
+    held: &Held<'_>,
+    segment: SegmentId,
+    unread: &mut Vec<Unread>,
+) {
     if held.location.segment == segment {
         unread.push(Unread {
             owner: Owner::Record(key.clone()),
@@ -160,10 +164,12 @@ fn unread_of(key: &Key, held: &Held, segment: SegmentId, unread: &mut Vec<Unread
             }),
         });
     }
-    let Content::Large(_, large) = &held.content else {
+    let Some((upload, large)) = held
+        .upload()
+        .and_then(|upload| Some((upload, shelf.large(upload)?)))
+    else {
         return;
     };
-    let upload: UploadId = large.upload;
     for (index, &from) in (0u32..).zip(&large.locations) {
         if from.segment != segment {
             continue;

@@ -36,7 +36,7 @@ impl<D: Disk> Writer<D> {
 
     fn admit_put(&self, key: &Key, record: &Record) -> Option<Reply> {
         let shelf = self.shelves.read(key.slot());
-        let held = shelf.trie.get(key.as_bytes());
+        let held = shelf.get(key.as_bytes());
         if let Some(held) = held {
             if held.version > record.version {
                 return Some(Reply::Superseded { by: held.version });
@@ -60,7 +60,7 @@ impl<D: Disk> Writer<D> {
             Payload::Whole(bytes) => self.has_memory(bytes.len()).err(),
             Payload::Chunked(upload) => {
                 let here = self.staging.is_whole(*upload, key.slot(), meta)
-                    || held.is_some_and(|held| is_same_upload(held, *upload, meta));
+                    || held.is_some_and(|held| is_same_upload(&held, *upload, meta));
                 (!here).then_some(Refusal::ChunksMissing)
             }
         };
@@ -92,8 +92,8 @@ impl<D: Disk> Writer<D> {
     fn visible_chunk(&self, upload: UploadId, slot: Slot, index: u32) -> Option<usize> {
         let key = self.large.get(&upload)?;
         let shelf = self.shelves.read(key.slot());
-        match &shelf.trie.get(key.as_bytes())?.content {
-            Content::Large(meta, large) if large.upload == upload => {
+        match shelf.get(key.as_bytes())?.content {
+            Content::Large(meta, held) if held == upload => {
                 let start = index as usize * CHUNK_BYTES;
                 let left = (meta.length as usize).checked_sub(start);
                 let left = left.filter(|&left| left > 0 && key.slot() == slot);
@@ -126,9 +126,9 @@ enum Chunk {
 }
 
 /// The same bytes under a higher version: a write that was tried again.
-fn is_same_upload(held: &Held, upload: UploadId, meta: &ValueMeta) -> bool {
-    match &held.content {
-        Content::Large(held, large) => large.upload == upload && held.length == meta.length,
+fn is_same_upload(held: &Held<'_>, upload: UploadId, meta: &ValueMeta) -> bool {
+    match held.content {
+        Content::Large(held, of) => of == upload && held.length == meta.length,
         _ => false,
     }
 }

@@ -7,6 +7,7 @@ use kvcore::{
     key::Key,
     planted::{self, Bug},
     record::{Body, Payload, Record, UploadId, ValueMeta},
+    slot::Slot,
     status::StorageMode,
     version::UnixMillis,
     wire::Reply,
@@ -15,7 +16,6 @@ use kvcore::{
 use super::{
     super::{
         held::{Content, Held, Large},
-        shelf::{Shelf, Shelves},
         staging::StagedChunk,
     },
     Write, Writer,
@@ -26,7 +26,7 @@ impl<D: Disk> Writer<D> {
     /// Makes a committed write visible.
     pub(super) fn apply(&mut self, write: Write, location: Location, now: UnixMillis) -> Reply {
         match write {
-            Write::Put { key, record } => self.apply_put(&key, record, location),
+            Write::Put { key, record } => self.apply_put(&key, &record, location),
             Write::Chunk {
                 upload,
                 slot,
@@ -56,10 +56,10 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    fn apply_put(&mut self, key: &Key, record: Record, location: Location) -> Reply {
+    fn apply_put(&mut self, key: &Key, record: &Record, location: Location) -> Reply {
         let shelves = Arc::clone(&self.shelves);
         let mut shelf = shelves.write(key.slot());
-        let held = shelf.trie.get(key.as_bytes());
+        let held = shelf.get(key.as_bytes());
         // Within one batch an earlier write may have been newer, or the same.
         if let Some(held) = held
             .map(|held| held.version)
@@ -74,26 +74,29 @@ impl<D: Disk> Writer<D> {
                 Reply::Superseded { by: held }
             };
         }
-        let content = match record.body {
+        let mut chunks = None;
+        let content = match &record.body {
             Body::Tombstone => Content::Tombstone,
             Body::Value {
                 meta,
                 payload: Payload::Whole(bytes),
             } => match self.options.mode {
-                StorageMode::Memory => Content::InMemory(meta, bytes.as_ref().into()),
-                StorageMode::Disk => Content::OnDisk(meta),
+                StorageMode::Memory => Content::InMemory(*meta, bytes),
+                StorageMode::Disk => Content::OnDisk(*meta),
             },
             Body::Value {
                 meta,
                 payload: Payload::Chunked(upload),
             } => {
-                let Some(large) = self.take_chunks(&shelves, &mut shelf, key, upload, &meta) else {
+                chunks = self.take_chunks(*upload, key.slot(), meta);
+                let is_here = held.is_some_and(|held| held.upload() == Some(*upload));
+                if chunks.is_none() && !is_here {
                     // A read has found one of them damaged since the write was let in.
                     self.log.release(location);
                     return Reply::Uncertain("the value's chunks are damaged".to_owned());
-                };
-                self.large.insert(upload, key.clone());
-                Content::Large(meta, Box::new(large))
+                }
+                self.large.insert(*upload, key.clone());
+                Content::Large(*meta, *upload)
             }
         };
         if planted::is(Bug::DeleteWithoutVersion) && matches!(content, Content::Tombstone) {
@@ -102,21 +105,15 @@ impl<D: Disk> Writer<D> {
                 standing: shelf.standing,
             };
         }
-        let upload = match &content {
-            Content::Large(_, large) => Some(large.upload),
-            _ => None,
-        };
         let new = Held {
             version: record.version,
             location,
             content,
         };
-        if let Some(old) = shelves.replace(&mut shelf, key.as_bytes(), new) {
-            self.release(&old);
-            if let Content::Large(_, large) = &old.content
-                && upload != Some(large.upload)
-            {
-                self.large.remove(&large.upload);
+        if let Some(former) = shelves.replace(&mut shelf, key.as_bytes(), &new, chunks) {
+            self.release(&former);
+            if let Some(upload) = former.upload.filter(|&of| new.upload() != Some(of)) {
+                self.large.remove(&upload);
             }
         }
         Reply::Stored {
@@ -124,39 +121,15 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    /// The chunks of a record about to become visible, out of the uploads or out of the record
-    /// it replaces. Their bytes count again with the new record.
-    fn take_chunks(
-        &mut self,
-        shelves: &Shelves,
-        shelf: &mut Shelf,
-        key: &Key,
-        upload: UploadId,
-        meta: &ValueMeta,
-    ) -> Option<Large> {
-        if self.staging.is_whole(upload, key.slot(), meta) {
-            let large = self.staging.take(upload)?;
-            let bytes = large.bytes.iter().flatten().map(Bytes::len).sum();
-            shelves.grow(0, bytes);
-            return Some(large);
+    /// The chunks of a record about to become visible, out of the uploads. Their bytes count
+    /// again with the record.
+    fn take_chunks(&mut self, upload: UploadId, slot: Slot, meta: &ValueMeta) -> Option<Large> {
+        if !self.staging.is_whole(upload, slot, meta) {
+            return None;
         }
-        let held = shelf.trie.get_mut(key.as_bytes())?;
-        let before = held.heap_bytes();
-        let large = take_large(held, upload);
-        shelves.grow(held.heap_bytes(), before);
-        large
-    }
-}
-
-/// Moves the chunks of this upload out of a record that is about to be replaced; nothing is left
-/// to release.
-fn take_large(held: &mut Held, upload: UploadId) -> Option<Large> {
-    match &mut held.content {
-        Content::Large(_, large) if large.upload == upload => Some(Large {
-            upload,
-            locations: std::mem::take(&mut large.locations),
-            bytes: large.bytes.take(),
-        }),
-        _ => None,
+        let large = self.staging.take(upload)?;
+        let bytes = large.bytes.iter().flatten().map(Bytes::len).sum();
+        self.shelves.grow(0, bytes);
+        Some(large)
     }
 }
