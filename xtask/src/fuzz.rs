@@ -46,7 +46,7 @@ pub(crate) fn run(root: &Path, minutes: u32, named: &[String]) -> Result<()> {
         println!("{target:<10} {figures}");
         done.push((target, figures));
     }
-    println!("\n{minutes} minutes a target");
+    println!("\nminutes a target: {minutes}");
     for (target, figures) in done {
         println!("{target:<10} {figures}");
     }
