@@ -137,20 +137,34 @@ fn list_index(name: &str) -> Option<usize> {
     }
 }
 
-/// A key of this map that is the path's next steps joined by dots.
+/// A key of this map that is the path's next steps joined by dots, the shortest.
 fn dotted_name<'a>(here: &'a Document, path: &DotPath, step: usize) -> Option<&'a str> {
     let Document::Map(map) = here else {
         return None;
     };
-    let mut joined = path.steps[step].clone();
-    for next in &path.steps[step + 1..] {
-        joined.push('.');
-        joined.push_str(next);
-        if let Some((name, _)) = map.get_key_value(&joined) {
-            return Some(name);
+    let steps = &path.steps[step..];
+    let names = map.keys().filter(|name| is_joined(name, steps));
+    names.map(String::as_str).min_by_key(|name| name.len())
+}
+
+/// Whether the name is the first few of these steps joined by dots, at least two.
+///
+/// Held against each name, since joining the steps takes the square of a long path's length.
+fn is_joined(name: &str, steps: &[String]) -> bool {
+    let mut rest = name;
+    for (at, step) in steps.iter().enumerate() {
+        let Some(after) = rest.strip_prefix(step.as_str()) else {
+            return false;
+        };
+        if after.is_empty() {
+            return at > 0;
         }
+        let Some(after) = after.strip_prefix('.') else {
+            return false;
+        };
+        rest = after;
     }
-    None
+    false
 }
 
 /// The text with its dots and backslashes escaped, as one segment of a path.
@@ -208,6 +222,12 @@ mod tests {
                 dotted: Some("a.b")
             }
         );
+        let document = Document::from_json(br#"{"a..b":1,"a.":2,"a":{},".":4}"#).expect("valid");
+        for (path, dotted) in [("k.a..b", None), ("k...c", Some("."))] {
+            let path = DotPath::parse(path).expect("valid");
+            let missing = path.lookup(&document).unwrap_err();
+            assert_eq!(missing.dotted, dotted, "{path}");
+        }
         let path = DotPath::parse("python3.11.Depends").expect("valid");
         assert_eq!(
             path.dotted_keys().collect::<Vec<_>>(),

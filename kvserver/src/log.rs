@@ -62,6 +62,8 @@ pub struct Log<D: Disk> {
     next_segment: SegmentId,
     regime: Regime,
     trust: Trust,
+    /// Whether the segment that recovery found last did not tell which ones belong to the log.
+    roster_lost: bool,
     poison: Option<String>,
     counts: LogStats,
 }
@@ -258,6 +260,10 @@ impl<D: Disk> Log<D> {
             return Err(error);
         }
         self.space.repaired();
+        if std::mem::take(&mut self.roster_lost) {
+            // Only the next segment brings a roster, and without one all would be in doubt again.
+            self.rotate()?;
+        }
         Ok(())
     }
 

@@ -177,6 +177,55 @@ fn damage_stays_until_repaired_and_compacted() {
 }
 
 #[test]
+fn a_segment_that_was_being_made_tells_of_those_before_it() {
+    let (disk, log, _) = filled(50);
+    drop(log);
+    let first = disk.contents(&segment_file(3)).unwrap();
+    for name in disk.list().unwrap() {
+        disk.remove(&name).unwrap();
+    }
+    disk.put(&segment_file(3), first[..130].to_vec());
+    let (_, recovery, _) = open(&disk, true).unwrap();
+    assert_eq!(recovery.damage, Damage::All);
+    assert!(!recovery.intact);
+}
+
+/// Two files at once: the newest was being made, and the one before it is cut off.
+#[test]
+fn a_segment_cut_within_its_head_takes_no_writes() {
+    for cut in [0, 33, 64, 101, 127] {
+        let (disk, log, all) = filled(50);
+        drop(log);
+        let last = all.last().unwrap().0.segment.0;
+        disk.put(&segment_file(last), Vec::new());
+        let before = disk.contents(&segment_file(last - 1)).unwrap();
+        disk.put(&segment_file(last - 1), before[..cut].to_vec());
+        let (mut log, first, _) = open(&disk, true).unwrap();
+        assert!(first.damage != Damage::None && !first.intact, "{cut}");
+        let at = log.append(&record(99, 10)).unwrap();
+        log.commit(SyncNow::Yes).unwrap();
+        drop(log);
+        let (_, second, found) = open(&disk, true).unwrap();
+        assert!(found.iter().any(|(other, _)| *other == at), "{cut}");
+        assert_eq!((second.damage, second.intact), (first.damage, false));
+    }
+}
+
+#[test]
+fn a_lost_roster_is_written_anew() {
+    let (disk, log, all) = filled(3);
+    drop(log);
+    disk.flip(&segment_file(1), 140, 3);
+    let (mut log, recovery, _) = open(&disk, true).unwrap();
+    assert_eq!(recovery.damage, Damage::All);
+    log.repaired().unwrap();
+    log.close().unwrap();
+    let (_, recovery, found) = open(&disk, true).unwrap();
+    assert!(recovery.intact && recovery.damage == Damage::None);
+    assert_eq!(found.len(), all.len());
+}
+
+#[test]
 fn a_missing_segment_is_damage_of_what_its_hint_names() {
     let (disk, log, all) = filled(50);
     drop(log);

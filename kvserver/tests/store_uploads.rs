@@ -184,6 +184,29 @@ fn orphans_are_dropped_after_a_while_and_their_segments_compacted() {
     }
 }
 
+/// What catching up brings back has the same version, and chunks under another name.
+#[test]
+fn a_value_stored_again_after_damage_is_there_after_a_restart() {
+    for mode in MODES {
+        let disk = Arc::new(MemoryDisk::new());
+        let mut opened = open(&disk, &options(mode));
+        let (key, bytes) = (key(1), payload(1, LENGTH));
+        put_large(&mut opened.writer, &key, 1, 5, &bytes);
+        drop(opened);
+        disk.flip("segment-0000000001.log", 1000, 1);
+        // Without a hint the segment is read, and the damage seen.
+        disk.put("segment-0000000001.hint", Vec::new());
+        let mut opened = open(&disk, &options(mode));
+        assert_eq!(opened.store.standing(key.slot()), Standing::Damaged);
+        let losses = opened.store.losses();
+        put_large(&mut opened.writer, &key, 1, 6, &bytes);
+        opened.writer.repaired(losses).unwrap();
+        drop(opened);
+        let opened = open(&disk, &options(mode));
+        assert_eq!(value(&opened.store, &key), Some((version(1), bytes)));
+    }
+}
+
 #[test]
 fn orphans_found_at_the_start_are_compacted_away() {
     for mode in MODES {

@@ -212,7 +212,7 @@ fn value(random: &mut StdRng) -> Vec<u8> {
     };
     let first: u8 = random.random();
     (0..length)
-        .map(|place| first ^ (place % 251) as u8)
+        .map(|place| first ^ u8::try_from(place % 251).expect("below 251"))
         .collect()
 }
 

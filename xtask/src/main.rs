@@ -1,8 +1,10 @@
 //! Kvasir's automation: `cargo xtask --help` says what there is.
 
+mod bench;
 mod ci;
 mod command;
 mod faults;
+mod fuzz;
 mod sanitize;
 mod setup;
 mod sim;
@@ -57,6 +59,26 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Fuzzes everything that reads bytes from elsewhere, one target after the other.
+    ///
+    /// Needs cargo-fuzz and a nightly compiler. New inputs stay in the target directory; one that
+    /// fails is named, and stops everything.
+    Fuzz {
+        /// Minutes a target.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        minutes: u32,
+        /// The targets, all if none is named.
+        targets: Vec<String>,
+    },
+    /// Measures Kvasir beside its peers and prints ratios: what `cargo xtask bench --help` names.
+    ///
+    /// Not in CI, which compiles none of the peers. docs/benchmarks.md has the figures.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Passed on to the benches, such as `quorum --quick` or `all --repeats 7 --write`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Throws faults at a local cluster under load, and checks what its clients saw.
     ///
     /// `cargo xtask faults --help` tells what can be asked; docs/faults.md what it means.
@@ -84,6 +106,8 @@ fn main() -> ExitCode {
         Task::Sanitize => sanitize::run(&root),
         Task::Setup => setup::run(&root),
         Task::Sim { arguments } => sim::run(&root, &arguments),
+        Task::Fuzz { minutes, targets } => fuzz::run(&root, minutes, &targets),
+        Task::Bench { arguments } => bench::run(&root, &arguments),
         Task::Faults { arguments } => faults::run(&root, &arguments),
         Task::Ci { without_root } => ci::run(&root, without_root),
     };

@@ -148,10 +148,11 @@ impl Rebuild<'_> {
     fn visit_record(&mut self, key: &Key, record: &Record, location: Location) {
         let mut shelf = self.shelves.write(key.slot());
         let held = shelf.get(key.as_bytes());
+        let same_chunks = held.is_some_and(|held| !has_other_chunks(&held, record));
         match held.map(|held| (held.version, held.location)) {
             Some((version, _)) if version > record.version => return self.dead.push(location),
             Some((version, from))
-                if version == record.version && from.length == location.length =>
+                if version == record.version && from.length == location.length && same_chunks =>
             {
                 // Moved by compaction: the later place is the one that lasts.
                 self.dead.push(from);
@@ -225,5 +226,20 @@ impl Rebuild<'_> {
             .drain()
             .flat_map(|(_, chunks)| chunks.into_values());
         self.dead.extend(orphans.map(|chunk| chunk.location));
+    }
+}
+
+/// Whether the record's value is in other chunks than the ones held. It was stored again after
+/// those were damaged, so the later ones count.
+fn has_other_chunks(held: &Held<'_>, record: &Record) -> bool {
+    match (held.content, &record.body) {
+        (
+            Content::Large(_, held),
+            Body::Value {
+                payload: Payload::Chunked(upload),
+                ..
+            },
+        ) => held != *upload,
+        _ => false,
     }
 }

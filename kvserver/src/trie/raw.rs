@@ -140,22 +140,28 @@ impl Node {
     /// Every slot, taken or not.
     pub(super) fn slots(&self) -> &[Slot] {
         let header = self.header();
-        // SAFETY: (1), (2), aligned by `Places`; the borrow of `self` keeps the slots.
-        unsafe {
-            let first = self.start.add(Places::of(header).slots).cast::<Slot>();
-            slice::from_raw_parts(first.as_ptr(), header.layout().slots())
+        let first = self.first_slot(header);
+        // SAFETY: (1), (2); the borrow of `self` keeps the slots.
+        unsafe { slice::from_raw_parts(first.as_ptr(), header.layout().slots()) }
+    }
+
+    /// Where the slots begin. A leaf has none and no pad before them: its place is only aligned.
+    fn first_slot(&self, header: Header) -> NonNull<Slot> {
+        if header.layout() == Layout::Leaf {
+            return NonNull::dangling();
         }
+        // SAFETY: inside the allocation (1), and aligned by `Places`.
+        unsafe { self.start.add(Places::of(header).slots).cast() }
     }
 
     /// Index and slots, to be changed together with [`Self::set_children`].
     pub(super) fn edges_mut(&mut self) -> (&mut [u8], &mut [Slot]) {
         let header = self.header();
-        let layout = header.layout();
+        let (layout, first) = (header.layout(), self.first_slot(header));
         // SAFETY: as in `index` and `slots`; the two do not overlap, and the exclusive borrow of
         // `self` lasts as long as both.
         unsafe {
             let index = self.start.add(HEADER_BYTES).as_ptr();
-            let first = self.start.add(Places::of(header).slots).cast::<Slot>();
             (
                 slice::from_raw_parts_mut(index, layout.index_bytes()),
                 slice::from_raw_parts_mut(first.as_ptr(), layout.slots()),

@@ -46,10 +46,15 @@ const LARGE_BYTES: std::ops::Range<u32> = 262_145..700_000;
 
 pub(super) fn draw(seed: u64) -> Plan {
     let mut dice = StdRng::seed_from_u64(seed);
-    let shape = shape(&mut dice);
+    let mut shape = shape(&mut dice);
     let acts = dice.random_range(1..=3);
+    let work = Work::draw(&mut dice);
+    if work.large {
+        // Chunks that are lost before their record comes take a restart at the right moment.
+        shape.network.late_permille = 250;
+    }
     let mut drawing = Drawing {
-        work: Work::draw(&mut dice),
+        work,
         dice,
         shape: &shape,
         number: 0,
@@ -132,7 +137,7 @@ struct Work {
 
 impl Work {
     fn draw(dice: &mut StdRng) -> Self {
-        let large = dice.random_bool(0.08);
+        let large = dice.random_bool(0.12);
         Self {
             operations: if large {
                 dice.random_range(10..60)
@@ -172,10 +177,12 @@ impl Drawing<'_> {
         }
         let bad = self.bad_disks();
         for kind in 0..KINDS {
-            if !self.dice.random_bool(0.35) {
+            let ends_processes = kind < 2 && self.work.large;
+            let (share, most) = if ends_processes { (0.9, 12) } else { (0.35, 5) };
+            if !self.dice.random_bool(share) {
                 continue;
             }
-            for _ in 0..self.dice.random_range(1..=5) {
+            for _ in 0..self.dice.random_range(1..=most) {
                 let at = self.dice.random_range(0..self.work.act_ms);
                 if let Some(incident) = self.incident(kind, &bad) {
                     whats.push((at, What::Incident(incident)));

@@ -12,7 +12,10 @@ use walkdir::{DirEntry, WalkDir};
 use super::source::Source;
 
 /// Directories that are not the repository's content, wherever they lie.
-const SKIPPED: [&str; 3] = [".git", "target", "kvasir-data"];
+const SKIPPED: [&str; 4] = [".git", "target", "kvasir-data", "artifacts"];
+
+/// Directories of bytes that a fuzzer made up: text only by chance.
+const BYTES: [&str; 2] = ["fuzz/corpus/", "fuzz/regressions/"];
 
 /// All files by their path from the root, with `/` between names.
 #[derive(Debug, Default)]
@@ -37,8 +40,11 @@ impl Tree {
                 .strip_prefix(root)
                 .expect("it was found below the root");
             let path = path.to_str().context("a file's name is not UTF-8")?;
-            let bytes = fs::read(entry.path()).with_context(|| format!("cannot read {path}"))?;
             tree.paths.insert(path.to_owned());
+            if BYTES.iter().any(|directory| path.starts_with(directory)) {
+                continue;
+            }
+            let bytes = fs::read(entry.path()).with_context(|| format!("cannot read {path}"))?;
             if let Ok(text) = String::from_utf8(bytes) {
                 tree.add(path, text);
             }

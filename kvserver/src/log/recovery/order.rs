@@ -97,6 +97,7 @@ impl Plan {
             } else {
                 Trust::InDoubt
             },
+            roster_lost: !self.has_roster(),
             poison: None,
             counts: LogStats::default(),
             files,
@@ -142,15 +143,15 @@ impl Plan {
         {
             tail::sync_file(&log.files, id)?;
         }
-        let sealed = self.surveys[&self.last].sealed;
+        let closed = self.is_closed();
         let mark = self.end.point.mark;
         let says_so =
             self.end.point.ends_with_mark && mark.is_some_and(|mark| mark.trust == log.trust);
         match self.end.flaw {
-            Some(Flaw::Unreadable) => renew::renew(log, sealed)?,
-            flaw => tail::settle(log, flaw.is_some(), sealed, says_so)?,
+            Some(Flaw::Unreadable) => renew::renew(log, closed)?,
+            flaw => tail::settle(log, flaw.is_some(), closed, says_so)?,
         }
-        if sealed {
+        if closed {
             tail::next_segment(log)
         } else if log.active.lines.is_none() {
             // Its damage is to stay apart from what is written from now on.

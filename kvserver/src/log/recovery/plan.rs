@@ -7,7 +7,11 @@ use std::{
 
 use super::{
     super::{
-        OpenError, SegmentId, disk::Disk, frame::SEGMENTS_MAX, reader::Files, segment::segment_name,
+        OpenError, SegmentId,
+        disk::Disk,
+        frame::SEGMENTS_MAX,
+        reader::Files,
+        segment::{HEAD_BYTES, hint_name, segment_name},
     },
     Damage, DamagedRange,
     inventory::{Found, Inventory, failed},
@@ -49,7 +53,13 @@ impl Plan {
             .find(|(id, _)| !surveys.contains_key(*id))
         {
             let survey = survey(files, id, segment)?;
-            if surveys.is_empty() && unfinished.is_none() && survey.is_unfinished(id, segment) {
+            // Alone, it says that those before it are missing.
+            let follows = found.len() > 1 || id == SegmentId(1);
+            if surveys.is_empty()
+                && unfinished.is_none()
+                && follows
+                && survey.is_unfinished(id, segment)
+            {
                 unfinished = Some(id);
                 found.remove(&id);
                 continue;
@@ -61,7 +71,13 @@ impl Plan {
             }
         }
         let Some((&last, tail)) = found.last_key_value() else {
-            return Ok(None);
+            // A hint tells of a segment that was sealed, so of a log.
+            return match inventory.hints.first() {
+                Some(&id) => Err(OpenError::Unreadable {
+                    name: hint_name(id),
+                }),
+                None => Ok(None),
+            };
         };
         let end = surveys[&last].end(tail.length);
         let mut plan = Self {
@@ -137,14 +153,30 @@ impl Plan {
         }
     }
 
+    /// Whether nothing more goes into the last segment: it has a footer, or ends within its head,
+    /// and stays so as the trace of what stood behind.
+    pub(super) fn is_closed(&self) -> bool {
+        self.surveys[&self.last].sealed || self.found[&self.last].length < HEAD_BYTES as u64
+    }
+
+    /// Whether the last segment tells what belongs to the log.
+    pub(super) fn has_roster(&self) -> bool {
+        self.surveys[&self.last].roster.is_some()
+    }
+
     /// The number of the next segment: none that was ever used.
     pub(super) fn next_segment(&self) -> Result<SegmentId, OpenError> {
         let highest = self.expected.last().copied().unwrap_or(self.last);
         let next = highest.0.checked_add(1).map(SegmentId);
-        next.ok_or_else(|| OpenError::Foreign {
+        let foreign = |reason: &str| OpenError::Foreign {
             name: segment_name(highest),
-            reason: "no number is left behind it".to_owned(),
-        })
+            reason: reason.to_owned(),
+        };
+        // Behind a closed segment one is begun, whose roster has to hold all.
+        if self.is_closed() && self.expected.len() >= SEGMENTS_MAX {
+            return Err(foreign("the log has no room for one more segment"));
+        }
+        next.ok_or_else(|| foreign("no number is left behind it"))
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
         frame::{HEADER_BYTES, Header, Kind},
         hint::{self, Hint, Lines},
         reader::{Files, location, no_entry},
-        segment::{Copies, HeadState, segment_name},
+        segment::{Copies, HEAD_BYTES, HeadState, segment_name},
         walk::{Bad, Step, Walk},
     },
     Damage, DamagedRange, Location, RecoveredEntry,
@@ -79,9 +79,17 @@ pub(super) fn replay<D: Disk>(
     if !whole_head {
         replayed.damaged.push(DamagedRange {
             segment: id,
-            range: 0..super::super::segment::HEAD_BYTES as u64,
+            range: 0..HEAD_BYTES as u64,
             slots: Damage::None,
             reason: "a copy of the head does not pass its check",
+        });
+    }
+    if found.length < HEAD_BYTES as u64 && matches!(place, Place::Last { .. }) {
+        replayed.damaged.push(DamagedRange {
+            segment: id,
+            range: found.length..u64::from(u32::MAX),
+            slots: Damage::All,
+            reason: "the file ends within its head",
         });
     }
     let values = if options.load_values {

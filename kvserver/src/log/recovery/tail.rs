@@ -189,6 +189,7 @@ pub(super) fn first_segment<D: Disk>(
         next_segment: SegmentId(2),
         regime: Regime::Strict,
         trust: Trust::Intact,
+        roster_lost: false,
         poison: None,
         counts: LogStats::default(),
         files,
