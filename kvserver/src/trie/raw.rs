@@ -289,17 +289,14 @@ impl Places {
         let layout = header.layout();
         let prefix = HEADER_BYTES + layout.index_bytes();
         let end = prefix + header.prefix_bytes();
-        // No slots are an empty slice, which has to be aligned as any other: the start is.
-        let (slots, value) = if layout == Layout::Leaf {
-            (0, end)
-        } else {
-            let slots = end.next_multiple_of(ALIGN);
-            (slots, slots + layout.slots() * SLOT_BYTES)
+        let slots = match layout {
+            Layout::Leaf => end,
+            _ => end.next_multiple_of(ALIGN),
         };
         Self {
             prefix,
             slots,
-            value,
+            value: slots + layout.slots() * SLOT_BYTES,
         }
     }
 }
