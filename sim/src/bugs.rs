@@ -19,11 +19,7 @@ pub fn hunt_for(name: &str, hunt: Hunt) -> Result<bool> {
     let mut all_found = true;
     for bug in bugs {
         let began = Instant::now();
-        let every = Hunt {
-            failures_max: usize::MAX,
-            ..hunt
-        };
-        let hunted = every.run(&ProgressBar::hidden(), &|| plant(Some(bug)));
+        let hunted = hunt.run(&ProgressBar::hidden(), &|| plant(Some(bug)));
         let mut kinds: BTreeMap<Kind, usize> = BTreeMap::new();
         for (_, violation) in &hunted.failures {
             *kinds.entry(violation.kind).or_default() += 1;

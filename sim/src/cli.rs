@@ -56,8 +56,8 @@ pub struct Arguments {
     /// Failing seeds after which it ends.
     #[arg(long, default_value_t = 1)]
     failures: usize,
-    /// Plants a bug, and demands that it is found within the seeds; needs a build with
-    /// `--features planted`. `all` does so with each.
+    /// Plants a bug, and demands that it is found within the seeds; `all` does so with each. How
+    /// many seeds find it, `--failures 100000` counts.
     #[cfg(feature = "planted")]
     #[arg(long)]
     bug: Option<String>,

@@ -96,7 +96,7 @@ fn steps(root: &Path, without_root: bool) -> Result<Vec<Step<'_>>> {
         command_step("simulation", sim::command(root, &["--seeds", "2500"])),
         command_step(
             "planted bugs",
-            sim::command(root, &["--seeds", "300", "--bug", "all"]),
+            sim::command(root, &["--seeds", "6000", "--bug", "all"]),
         ),
         Step {
             name: "faults",
