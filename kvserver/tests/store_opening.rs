@@ -28,7 +28,7 @@ mod steps;
 
 use records::{NOW, chunks, key, large, payload, put, small, store_all, version};
 
-/// Enough for their records to be handed to other threads.
+/// Enough for their records to be handed to other threads, in the batches of a history.
 const KEYS: u32 = 400;
 
 /// The record of a key at a version: a small value, or none.
@@ -42,7 +42,7 @@ fn record(number: u32, at: u64) -> Record {
 
 fn write(random: &mut StdRng, writer: &mut Writer<MemoryDisk>) {
     let mut last = [0_u64; KEYS as usize];
-    for batch in 0..250 {
+    for batch in 0..400 {
         let mut writes = Vec::new();
         for _ in 0..20 {
             let number = random.random_range(0..KEYS);

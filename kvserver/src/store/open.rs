@@ -184,10 +184,7 @@ impl<'scope, 'env> Rebuild<'scope, 'env> {
 
     /// Waits until every record is in its trie.
     fn finish(mut self) -> Unfinished {
-        for sheaf in self.gathered.rest() {
-            self.crew.give(sheaf);
-        }
-        let share = self.crew.finish();
+        let share = self.crew.finish(self.gathered.rest());
         self.dead.extend(share.dead);
         Unfinished {
             large: share.large,

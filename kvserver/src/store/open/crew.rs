@@ -23,12 +23,9 @@ pub enum Opening {
 /// Most threads: more would wait for the one that reads.
 const THREADS_MAX: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
-/// Bytes of records that are handed over at once.
-const BUNDLE_BYTES: usize = 32 * 1024;
-
-/// Bundles that wait for a thread: enough for it not to wait in turn while a disk is slow for a
+/// Sheaves that wait for a thread: enough for it not to wait in turn while a disk is slow for a
 /// moment.
-const BUNDLES_MAX: usize = 64;
+const WAITING_MAX: usize = 16;
 
 impl Opening {
     /// As is fastest where nothing else runs.
@@ -46,19 +43,11 @@ pub(super) struct Crew<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     shelves: &'env Shelves,
     opening: Opening,
-    /// What is to be handed over next.
-    bundle: Bundle,
     /// As many as there may be, once there was something to hand over.
     hands: Vec<ScopedJoinHandle<'scope, Share<'env>>>,
     queue: Arc<Queue>,
     /// What this thread puts in.
     here: Share<'env>,
-}
-
-#[derive(Debug, Default)]
-struct Bundle {
-    sheaves: Vec<Sheaf>,
-    bytes: usize,
 }
 
 /// What waits to be put in.
@@ -70,7 +59,7 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    bundles: VecDeque<Bundle>,
+    sheaves: VecDeque<Sheaf>,
     /// Whether no more come.
     is_closed: bool,
 }
@@ -85,7 +74,6 @@ impl<'scope, 'env> Crew<'scope, 'env> {
             scope,
             shelves,
             opening,
-            bundle: Bundle::default(),
             hands: Vec::new(),
             queue: Arc::default(),
             here: Share::new(shelves),
@@ -97,11 +85,6 @@ impl<'scope, 'env> Crew<'scope, 'env> {
         let Opening::With(threads) = self.opening else {
             return self.here.put_in(&sheaf);
         };
-        self.bundle.bytes += sheaf.bytes();
-        self.bundle.sheaves.push(sheaf);
-        if self.bundle.bytes < BUNDLE_BYTES {
-            return;
-        }
         while self.hands.len() < threads.get() {
             let Some(hand) = self.hire() else {
                 // There is no thread to be had: it goes on with those that there are.
@@ -113,19 +96,24 @@ impl<'scope, 'env> Crew<'scope, 'env> {
             };
             self.hands.push(hand);
         }
-        let bundle = std::mem::take(&mut self.bundle);
-        if let Some(bundle) = self.queue.offer(bundle) {
-            self.here.put_all_in(&bundle);
+        if let Some(sheaf) = self.queue.offer(sheaf) {
+            self.here.put_in(&sheaf);
         }
     }
 
-    /// Waits until all is put in.
-    pub(super) fn finish(mut self) -> Share<'env> {
-        let mut here = std::mem::replace(&mut self.here, Share::new(self.shelves));
-        here.put_all_in(&self.bundle);
+    /// Has the last records put in, and waits until all are.
+    pub(super) fn finish(mut self, rest: impl Iterator<Item = Sheaf>) -> Share<'env> {
+        for sheaf in rest {
+            if self.hands.is_empty() {
+                self.here.put_in(&sheaf);
+            } else {
+                self.give(sheaf);
+            }
+        }
         self.queue.close();
-        while let Some(bundle) = self.queue.next() {
-            here.put_all_in(&bundle);
+        let mut here = std::mem::replace(&mut self.here, Share::new(self.shelves));
+        while let Some(sheaf) = self.queue.next() {
+            here.put_in(&sheaf);
         }
         for hand in self.hands.drain(..) {
             match hand.join() {
@@ -140,8 +128,8 @@ impl<'scope, 'env> Crew<'scope, 'env> {
         let (mut share, queue) = (Share::new(self.shelves), Arc::clone(&self.queue));
         let named = Builder::new().name("open".to_owned());
         let spawned = named.spawn_scoped(self.scope, move || {
-            while let Some(bundle) = queue.next() {
-                share.put_all_in(&bundle);
+            while let Some(sheaf) = queue.next() {
+                share.put_in(&sheaf);
             }
             share
         });
@@ -156,32 +144,24 @@ impl Drop for Crew<'_, '_> {
     }
 }
 
-impl Share<'_> {
-    fn put_all_in(&mut self, bundle: &Bundle) {
-        for sheaf in &bundle.sheaves {
-            self.put_in(sheaf);
-        }
-    }
-}
-
 impl Queue {
-    /// Takes a bundle on; gives one back where too many wait.
-    fn offer(&self, bundle: Bundle) -> Option<Bundle> {
+    /// Takes a sheaf on; gives one back where too many wait.
+    fn offer(&self, sheaf: Sheaf) -> Option<Sheaf> {
         let mut state = self.state.lock();
-        state.bundles.push_back(bundle);
-        if state.bundles.len() > BUNDLES_MAX {
-            return state.bundles.pop_front();
+        state.sheaves.push_back(sheaf);
+        if state.sheaves.len() > WAITING_MAX {
+            return state.sheaves.pop_front();
         }
         drop(state);
         self.changed.notify_one();
         None
     }
 
-    /// The next bundle, waited for; `None` once there are no more.
-    fn next(&self) -> Option<Bundle> {
+    /// The next sheaf, waited for; `None` once there are no more.
+    fn next(&self) -> Option<Sheaf> {
         let mut state = self.state.lock();
         loop {
-            match state.bundles.pop_front() {
+            match state.sheaves.pop_front() {
                 None if !state.is_closed => self.changed.wait(&mut state),
                 next => return next,
             }
@@ -210,6 +190,18 @@ mod tests {
     };
     use crate::log::{Location, SegmentId};
 
+    fn held(number: u32) -> Held<'static> {
+        Held {
+            version: Version::new(HybridTime::from_bits(9), WriterId::from_random(2)),
+            location: Location {
+                segment: SegmentId(1),
+                offset: number,
+                length: 44,
+            },
+            content: Content::Tombstone,
+        }
+    }
+
     #[test]
     fn threads_begin_once_there_is_work_and_put_all_in() {
         let threads = NonZeroUsize::new(2).expect("not zero");
@@ -219,25 +211,13 @@ mod tests {
                 let mut crew = Crew::new(scope, &shelves, Opening::With(threads));
                 let mut gathered = Gathered::new();
                 for number in 0..records {
-                    let held = Held {
-                        version: Version::new(HybridTime::from_bits(9), WriterId::from_random(2)),
-                        location: Location {
-                            segment: SegmentId(1),
-                            offset: number,
-                            length: 44,
-                        },
-                        content: Content::Tombstone,
-                    };
                     let key = number.to_le_bytes();
-                    if let Some(sheaf) = gathered.add(Slot::of(&key), &key, &held) {
+                    if let Some(sheaf) = gathered.add(Slot::of(&key), &key, &held(number)) {
                         crew.give(sheaf);
                     }
                 }
                 assert_eq!(crew.hands.len(), hands);
-                for sheaf in gathered.rest() {
-                    crew.give(sheaf);
-                }
-                assert_eq!(crew.finish().dead, []);
+                assert_eq!(crew.finish(gathered.rest()).dead, []);
             });
             assert_eq!(shelves.tombstones(), u64::from(records));
         }
@@ -246,17 +226,23 @@ mod tests {
     #[test]
     fn a_full_queue_gives_back_what_has_waited_longest() {
         let queue = Queue::default();
-        let bundle = |bytes| Bundle {
-            sheaves: Vec::new(),
-            bytes,
+        let numbered = |number: usize| {
+            let mut gathered = Gathered::new();
+            let number = u32::try_from(number).expect("few wait");
+            gathered.add(Slot::of(b"key"), b"key", &held(number));
+            gathered.rest().next().expect("it was given one")
         };
-        for number in 0..BUNDLES_MAX {
-            assert!(queue.offer(bundle(number)).is_none());
+        let number = |sheaf: &Sheaf| {
+            let (_, packed) = sheaf.record(sheaf.by_slot()[0]);
+            Held::unpack(packed).location.offset as usize
+        };
+        for each in 0..WAITING_MAX {
+            assert!(queue.offer(numbered(each)).is_none());
         }
-        let given = queue.offer(bundle(BUNDLES_MAX)).expect("it is full");
-        assert_eq!(given.bytes, 0);
+        let given = queue.offer(numbered(WAITING_MAX)).expect("it is full");
+        assert_eq!(number(&given), 0);
         queue.close();
         let rest: Vec<_> = std::iter::from_fn(|| queue.next()).collect();
-        assert!(rest.iter().map(|bundle| bundle.bytes).eq(1..=BUNDLES_MAX));
+        assert!(rest.iter().map(number).eq(1..=WAITING_MAX));
     }
 }

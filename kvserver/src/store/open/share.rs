@@ -36,17 +36,21 @@ impl<'a> Share<'a> {
         }
     }
 
-    /// Puts records of one slot in.
+    /// Puts records in, slot by slot.
     pub(super) fn put_in(&mut self, sheaf: &Sheaf) {
-        let mut shelf = self.shelves.write(sheaf.slot);
-        let before = shelf.bytes();
-        let mut change = Change::default();
-        for (key, packed) in sheaf.records() {
-            self.put(&mut shelf, key, packed, &mut change);
+        let places = sheaf.by_slot();
+        for of_slot in places.chunk_by(|one, next| one.slot == next.slot) {
+            let mut shelf = self.shelves.write(of_slot[0].slot);
+            let before = shelf.bytes();
+            let mut change = Change::default();
+            for &place in of_slot {
+                let (key, packed) = sheaf.record(place);
+                self.put(&mut shelf, key, packed, &mut change);
+            }
+            shelf.digests.take_over(&mut self.digests);
+            self.shelves.note(&change);
+            self.shelves.grow(shelf.bytes(), before);
         }
-        shelf.digests.take_over(&mut self.digests);
-        self.shelves.note(&change);
-        self.shelves.grow(shelf.bytes(), before);
     }
 
     fn put(&mut self, shelf: &mut Shelf, key: &[u8], packed: &[u8], change: &mut Change) {
