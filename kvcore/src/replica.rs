@@ -23,6 +23,11 @@ pub trait Replica: Send + Sync + fmt::Debug {
     fn trouble(&self) -> Option<String> {
         None
     }
+
+    /// Whether a call made now would be sent.
+    fn is_live(&self) -> bool {
+        self.trouble().is_none()
+    }
 }
 
 /// Why no reply came.

@@ -110,6 +110,8 @@ struct Run<M> {
     tags: Tags,
     answers: Answers,
     effects: Vec<Effect>,
+    /// Which members can be asked, as of the last step.
+    live: Vec<bool>,
     patience: Patience,
     /// Length of a large value that is about to be fetched and has no room yet.
     expected: Option<usize>,
@@ -153,6 +155,7 @@ impl Broker {
             tags: Tags::default(),
             answers: FuturesUnordered::new(),
             effects: Vec::new(),
+            live: Vec::new(),
             patience,
             expected: None,
             room: None,
@@ -243,10 +246,9 @@ impl<M: Machine> Run<M> {
     }
 
     fn with_context<T>(&mut self, step: impl FnOnce(&mut M, &mut Context<'_>) -> T) -> T {
+        self.live.clear();
         let replicas = self.view.replicas().iter();
-        let live: Vec<_> = replicas
-            .map(|replica| replica.trouble().is_none())
-            .collect();
+        self.live.extend(replicas.map(|replica| replica.is_live()));
         let elapsed = self.began.elapsed().as_millis();
         let now = Now {
             wall: self.broker.0.clock.now(),
@@ -256,7 +258,7 @@ impl<M: Machine> Run<M> {
             now,
             began_at: self.began_at,
             placement: self.view.placement(),
-            live: &live,
+            live: &self.live,
             clock: &self.broker.0.versions,
             random: self.random,
             tags: &mut self.tags,
