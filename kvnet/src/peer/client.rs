@@ -97,15 +97,16 @@ impl PeerClient {
 }
 
 impl Replica for PeerClient {
-    fn call(&self, request: Request) -> PendingReply<'_> {
-        Box::pin(async move {
-            if let Some(trouble) = self.trouble() {
-                return Err(CallError::NotSent(trouble));
-            }
-            let (answer, reply) = oneshot::channel();
-            self.queue.try_send(Call { request, answer }).map_err(|_| {
-                CallError::NotSent(format!("more than {PEER_QUEUE_MAX} requests wait for it"))
-            })?;
+    fn call(&self, request: Request) -> PendingReply {
+        if let Some(trouble) = self.trouble() {
+            return PendingReply::here(Err(CallError::NotSent(trouble)));
+        }
+        let (answer, reply) = oneshot::channel();
+        if self.queue.try_send(Call { request, answer }).is_err() {
+            let why = format!("more than {PEER_QUEUE_MAX} requests wait for it");
+            return PendingReply::here(Err(CallError::NotSent(why)));
+        }
+        PendingReply::waits(async move {
             reply
                 .await
                 .unwrap_or_else(|_| Err(CallError::Lost("the connection ended".to_owned())))

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, pin::pin, sync::Arc};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use kvcore::{
-    replica::{CallError, Replica},
+    replica::{Answered, CallError, PendingReply, Replica},
     wire::{
         Frame, Refusal, Reply, RequestId, Secret, decode_request,
         handshake::{Reached, ServerHandshake, ServerStep},
@@ -128,8 +128,17 @@ impl Connection {
                 && !stopping
                 && let Some(frame) = reader.buffered()?
             {
-                in_flight_bytes += frame.body.len();
-                in_flight.push(self.work(frame));
+                let bytes = frame.body.len();
+                let (id, reply) = self.begin(&frame);
+                match reply {
+                    PendingReply::Here(reply) => {
+                        writer.push_reply(id, &in_words(reply.expect("taken here")));
+                    }
+                    PendingReply::Waits(reply) => {
+                        in_flight_bytes += bytes;
+                        in_flight.push(async move { (id, in_words(reply.await), bytes) });
+                    }
+                }
                 continue;
             }
             if stopping && in_flight.is_empty() && writer.pending() == 0 {
@@ -183,21 +192,24 @@ impl Connection {
         }
     }
 
-    /// Carries out one request; gives the reply and the request's bytes.
-    async fn work(&self, frame: Frame) -> (RequestId, Reply, usize) {
-        let (id, bytes) = (frame.id, frame.body.len());
-        let reply = match decode_request(&frame) {
-            Ok(request) => {
-                // The request has its own copy of what it keeps.
-                drop(frame);
-                match self.replica.call(request).await {
-                    Ok(reply) => reply,
-                    Err(CallError::NotSent(why)) => Reply::Refused(Refusal::NotServing(why)),
-                    Err(CallError::Lost(why)) => Reply::Uncertain(why),
-                }
+    /// Begins to carry out one request.
+    fn begin(&self, frame: &Frame) -> (RequestId, PendingReply) {
+        let reply = match decode_request(frame) {
+            Ok(request) => self.replica.call(request),
+            Err(error) => {
+                let refusal = Refusal::Invalid(error.to_string());
+                PendingReply::here(Ok(Reply::Refused(refusal)))
             }
-            Err(error) => Reply::Refused(Refusal::Invalid(error.to_string())),
         };
-        (id, reply, bytes)
+        (frame.id, reply)
+    }
+}
+
+/// What the one who asked is told.
+fn in_words(answered: Answered) -> Reply {
+    match answered {
+        Ok(reply) => reply,
+        Err(CallError::NotSent(why)) => Reply::Refused(Refusal::NotServing(why)),
+        Err(CallError::Lost(why)) => Reply::Uncertain(why),
     }
 }
