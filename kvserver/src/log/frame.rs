@@ -97,6 +97,11 @@ impl Salt {
         Self(hasher.finalize())
     }
 
+    /// The same as a number.
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+
     fn header_crc(self, offset: u64, header: &[u8]) -> u32 {
         let mut hasher = crc32fast::Hasher::new_with_initial(self.0);
         hasher.update(&offset.to_le_bytes());

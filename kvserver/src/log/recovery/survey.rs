@@ -8,6 +8,7 @@ use super::super::{
     disk::DiskFile,
     frame::{Kind, Previous, Salt},
     recovery::inventory::{Found, creation_bytes_max},
+    room,
     segment::HeadState,
     walk::{Bad, Flaw, Step, Walk},
 };
@@ -29,6 +30,10 @@ pub(super) struct Survey {
     torn: Option<(Bad, Point)>,
     /// How the log stands at the end.
     end: Point,
+    /// Where that is.
+    stops: u64,
+    /// Where room begins that was never written over: the file's length if it has none.
+    pub written: u64,
 }
 
 /// How the log stands at some place.
@@ -56,9 +61,11 @@ pub(super) struct End {
 impl Survey {
     /// Reads the whole segment.
     pub(super) fn take<F: DiskFile>(file: Arc<F>, salt: Salt, length: u64) -> io::Result<Self> {
-        let mut walk = Walk::new(file, salt, length);
+        let written = room::begins(&*file, salt, length)?;
+        let mut walk = Walk::new(file, salt, length).before_room(written);
         let mut survey = Self {
             blank: true,
+            written,
             ..Self::default()
         };
         // Bad bytes that no later mark has called durable yet.
@@ -81,6 +88,8 @@ impl Survey {
             }
             survey.end.previous = walk.previous();
         }
+        // A walk begins behind the head, which may not be whole.
+        survey.stops = walk.position().min(length);
         survey.torn = open.into_iter().next();
         Ok(survey)
     }
@@ -123,7 +132,7 @@ impl Survey {
     }
 
     /// How the segment ends if it is the last one.
-    pub(super) fn end(&self, length: u64) -> End {
+    pub(super) fn end(&self) -> End {
         match &self.torn {
             Some((bad, point)) => End {
                 kept: bad.range.start,
@@ -131,7 +140,7 @@ impl Survey {
                 flaw: Some(bad.flaw),
             },
             None => End {
-                kept: length,
+                kept: self.stops,
                 point: self.end,
                 flaw: None,
             },
