@@ -1,5 +1,7 @@
 //! A node's children: finding, adding, removing and walking them, in each family of layouts.
 
+use std::mem;
+
 use super::layout::Family;
 use super::raw::Node;
 
@@ -15,14 +17,14 @@ pub(super) struct Edge<'t> {
 
 impl Node {
     /// The slot of the child behind `byte`.
+    #[inline]
     pub(super) fn find(&self, byte: u8) -> Option<usize> {
-        let header = self.header();
-        match header.layout().family() {
+        match self.layout().family() {
             // Index bytes beyond the children are zero or stale, and what stands behind the index
             // is something else: a hit there is no hit, and comes after any other.
             Family::Linear => self
                 .index_position(byte)
-                .filter(|&slot| slot < header.children()),
+                .filter(|&slot| slot < self.header().children()),
             Family::Indexed => usize::from(self.index()[usize::from(byte)]).checked_sub(1),
             Family::Direct => {
                 let slot = usize::from(byte);
@@ -32,8 +34,15 @@ impl Node {
     }
 
     /// The child behind `byte`.
+    #[inline]
     pub(super) fn child(&self, byte: u8) -> Option<&Self> {
-        self.slots()[self.find(byte)?].as_ref()
+        let slot = match self.layout().family() {
+            // No look at the number of children, as in `find`: a slot beyond them is empty.
+            Family::Linear => self.index_position(byte)?,
+            Family::Indexed => usize::from(self.index()[usize::from(byte)]).checked_sub(1)?,
+            Family::Direct => usize::from(byte),
+        };
+        self.slots().get(slot)?.as_ref()
     }
 
     /// The child in a slot that [`Self::find`] named.
@@ -52,9 +61,11 @@ impl Node {
             Family::Linear => {
                 let at = below(&index[..count], byte);
                 index.copy_within(at..count, at + 1);
-                slots[at..=count].rotate_right(1);
                 index[at] = byte;
-                slots[at] = Some(child);
+                let mut next = Some(child);
+                for slot in &mut slots[at..=count] {
+                    mem::swap(slot, &mut next);
+                }
             }
             Family::Indexed => {
                 index[usize::from(byte)] = slot_number(count + 1);
@@ -95,15 +106,11 @@ impl Node {
     /// Moves all children of `self` to `target`, which has none yet and slots enough.
     pub(super) fn move_edges(&mut self, target: &mut Self) {
         let (from, to) = (self.header(), target.header());
-        let both_linear =
-            from.layout().family() == Family::Linear && to.layout().family() == Family::Linear;
-        if both_linear || from.layout() == to.layout() {
+        if from.layout() == to.layout() {
             let (index, slots) = self.edges_mut();
             let (target_index, target_slots) = target.edges_mut();
-            let index_bytes = index.len().min(target_index.len());
-            let slot_count = slots.len().min(target_slots.len());
-            target_index[..index_bytes].copy_from_slice(&index[..index_bytes]);
-            target_slots[..slot_count].swap_with_slice(&mut slots[..slot_count]);
+            target_index.copy_from_slice(index);
+            target_slots.swap_with_slice(slots);
             target.set_children(from.children());
             self.set_children(0);
             return;

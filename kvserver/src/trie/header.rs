@@ -15,6 +15,7 @@ use super::layout::Layout;
 const CHILDREN_SHIFT: u32 = 16;
 const CHILDREN_MASK: u32 = 0x1ff;
 const LAYOUT_SHIFT: u32 = 25;
+const LAYOUT_MASK: u32 = 0xf;
 const WIDTH_SHIFT: u32 = 29;
 const WIDTH_MASK: u32 = 0b11;
 
@@ -105,6 +106,11 @@ impl Header {
         );
         let bits = u32::try_from(children).expect("at most 256 slots") << CHILDREN_SHIFT;
         Self(self.0 & !(CHILDREN_MASK << CHILDREN_SHIFT) | bits)
+    }
+
+    /// The same node in another layout.
+    pub(super) fn with_layout(self, layout: Layout) -> Self {
+        Self(self.0 & !(LAYOUT_MASK << LAYOUT_SHIFT) | (layout as u32) << LAYOUT_SHIFT)
     }
 
     /// The same node with another value, or none.

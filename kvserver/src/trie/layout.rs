@@ -66,8 +66,8 @@ pub(super) enum Family {
     Direct,
 }
 
-/// What the four bits of a header name; the last two, which none has, stand for a leaf.
-const NAMED: usize = 16;
+/// What four bits can name; the last two stand for nothing, in tables for a leaf.
+pub(super) const NAMED: usize = 16;
 
 /// Every layout at the place of its discriminant.
 const ALL: [Layout; NAMED] = [
@@ -95,7 +95,33 @@ impl Layout {
 
     /// The layout whose discriminant is `bits`; bits beyond the discriminant's are ignored.
     pub(super) const fn from_bits(bits: u32) -> Self {
-        ALL[bits as usize % NAMED]
+        match bits % NAMED as u32 {
+            1 => Linear2,
+            2 => Linear3,
+            3 => Linear4,
+            4 => Linear6,
+            5 => Linear8,
+            6 => Linear12,
+            7 => Linear16,
+            8 => Linear24,
+            9 => Linear32,
+            10 => Linear48,
+            11 => Linear64,
+            12 => Indexed128,
+            13 => Direct256,
+            0 => Leaf,
+            _ => panic!("no layout has this number"),
+        }
+    }
+
+    /// The layout in the low bits of a node's address.
+    pub(super) const fn from_address(address: usize) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the low bits are asked for"
+        )]
+        let bits = address as u32;
+        Self::from_bits(bits)
     }
 
     /// Which code finds a child.
@@ -105,6 +131,11 @@ impl Layout {
             Direct256 => Family::Direct,
             _ => Family::Linear,
         }
+    }
+
+    /// Whether the children stand in the order of their bytes: in a linear layout but a leaf.
+    pub(super) const fn is_list(self) -> bool {
+        !matches!(self, Leaf | Indexed128 | Direct256)
     }
 
     /// How many children fit.

@@ -8,12 +8,13 @@ use std::mem;
 
 use super::Pieces;
 use super::layout::Layout;
+use super::places;
 use super::raw::Node;
 
 impl Node {
     /// A leaf: the rest of a key, and its value.
     pub(super) fn leaf(suffix: &[u8], value: Pieces<'_>, heap: &mut usize) -> Self {
-        let leaf = Self::new(Layout::Leaf, [suffix, &[], &[]], Some(value));
+        let leaf = Self::new(Layout::Leaf, [suffix], Some(value));
         *heap += leaf.bytes();
         leaf
     }
@@ -45,9 +46,9 @@ impl Node {
         let (&byte, own) = own
             .split_first()
             .expect("the key left the prefix before its end");
-        let lower = Self::new(self.header().layout(), [own, &[], &[]], self.pieces());
+        let lower = Self::new(self.header().layout(), [own], self.pieces());
         let ends_here = rest.is_empty().then_some(value);
-        let mut parent = Self::new(Layout::Linear2, [shared, &[], &[]], ends_here);
+        let mut parent = Self::new(Layout::Linear2, [shared], ends_here);
         *heap += parent.bytes();
         self.move_into(lower, heap);
         if let Some((&branch, suffix)) = rest.split_first() {
@@ -94,7 +95,14 @@ impl Node {
     }
 
     fn change_layout(&mut self, layout: Layout, heap: &mut usize) {
-        let changed = Self::new(layout, [self.prefix(), &[], &[]], self.pieces());
+        let before = self.layout();
+        if before.is_list() && layout.is_list() {
+            self.refit(layout);
+            *heap += places::prefix(layout);
+            *heap -= places::prefix(before);
+            return;
+        }
+        let changed = Self::new(layout, [self.prefix()], self.pieces());
         self.move_into(changed, heap);
     }
 

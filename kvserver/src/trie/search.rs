@@ -21,26 +21,65 @@ pub(super) fn position(word: [u8; WORD_BYTES], byte: u8) -> Option<usize> {
 
 /// `key` without the `prefix` it must begin with.
 ///
-/// Most inner nodes have no prefix: asking first spares them the call that compares bytes.
+/// Most inner nodes have no prefix: asking first spares them the comparison.
+#[inline]
 pub(super) fn strip<'k>(key: &'k [u8], prefix: &[u8]) -> Option<&'k [u8]> {
     if prefix.is_empty() {
-        Some(key)
+        return Some(key);
+    }
+    let (start, rest) = key.split_at_checked(prefix.len())?;
+    same(start, prefix).then_some(rest)
+}
+
+/// Whether two pieces of the same length are equal.
+///
+/// Pieces are short. Their two ends, which may overlap, are compared as one word each: that is
+/// sooner done than a call of a function which is made for all lengths.
+#[inline]
+pub(super) fn same(left: &[u8], right: &[u8]) -> bool {
+    if left.len() > 2 * WORD_BYTES {
+        left == right
+    } else if left.len() >= 16 {
+        same_ends::<16>(left, right)
+    } else if left.len() >= 8 {
+        same_ends::<8>(left, right)
+    } else if left.len() >= 4 {
+        same_ends::<4>(left, right)
     } else {
-        key.strip_prefix(prefix)
+        let mut pairs = left.iter().zip(right);
+        pairs.all(|(left, right)| left == right)
     }
 }
 
+#[inline]
+fn same_ends<const N: usize>(left: &[u8], right: &[u8]) -> bool {
+    left.first_chunk::<N>() == right.first_chunk() && left.last_chunk::<N>() == right.last_chunk()
+}
+
 /// How many bytes `left` and `right` have in common from their beginning.
+#[inline]
 pub(super) fn common_len(left: &[u8], right: &[u8]) -> usize {
-    let (left_words, _) = left.as_chunks::<8>();
-    let (right_words, _) = right.as_chunks::<8>();
-    let words = left_words
-        .iter()
-        .zip(right_words)
-        .take_while(|(left, right)| left == right);
-    let sure = words.count() * 8;
-    let rest = left[sure..].iter().zip(&right[sure..]);
-    sure + rest.take_while(|(left, right)| left == right).count()
+    let len = left.len().min(right.len());
+    let (left, right) = (&left[..len], &right[..len]);
+    let (left_words, _) = left.as_chunks();
+    let (right_words, _) = right.as_chunks();
+    for (at, words) in left_words.iter().zip(right_words).enumerate() {
+        if let Some(within) = differing(*words.0, *words.1) {
+            return at * 8 + within;
+        }
+    }
+    // What is left of the words is in the last one, as far as there is one.
+    if let (Some(left), Some(right)) = (left.last_chunk(), right.last_chunk()) {
+        return differing(*left, *right).map_or(len, |within| len - 8 + within);
+    }
+    let mut pairs = left.iter().zip(right);
+    pairs.position(|(left, right)| left != right).unwrap_or(len)
+}
+
+/// The first place at which two words differ.
+fn differing(left: [u8; 8], right: [u8; 8]) -> Option<usize> {
+    let differing = u64::from_le_bytes(left) ^ u64::from_le_bytes(right);
+    (differing != 0).then(|| differing.trailing_zeros() as usize / 8)
 }
 
 #[cfg(test)]
