@@ -114,6 +114,7 @@ impl Trie {
         let mut node = self.root.as_mut()?;
         let mut rest = key;
         loop {
+            node.fetch();
             rest = strip(rest, node.prefix())?;
             let Some((&byte, tail)) = rest.split_first() else {
                 return node.value_mut();
@@ -157,9 +158,7 @@ impl Trie {
         };
         let mut rest = key;
         loop {
-            if node.layout() != Layout::Leaf {
-                node.fetch();
-            }
+            node.fetch();
             let prefix = node.prefix();
             if !prefix.is_empty() {
                 let common = common_len(prefix, rest);
@@ -247,6 +246,7 @@ impl Trie {
         let mut rest = key;
         loop {
             // `node` is an inner node, so that it is there to lose a leaf or its own value.
+            node.fetch();
             rest = strip(rest, node.prefix())?;
             let Some((&byte, tail)) = rest.split_first() else {
                 let taken = read(node.value()?);
@@ -260,7 +260,7 @@ impl Trie {
                     return None;
                 }
                 let taken = read(child.value()?);
-                node.remove_leaf(byte, slot, heap);
+                node.remove_leaf(slot, heap);
                 return Some(taken);
             }
             node = node.child_mut(slot);

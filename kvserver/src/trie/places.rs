@@ -53,39 +53,38 @@ pub(super) const fn prefix(layout: Layout) -> usize {
     PREFIX[layout as usize] as usize
 }
 
-/// Places beyond the first line of memory that a step down from an inner node may read.
+/// Places in two lines of memory behind the first that a step down from a node may read.
 ///
-/// Together with the first they cover the slots of layouts up to `Linear12`, and most of the next
-/// two, which nearly all nodes have.
+/// The slots are there, in layouts of up to 12 slots all of them, in wider ones the first. The widest
+/// has its one slot at a place that is known before. Always two, so that nothing is to be guessed.
 #[inline]
 pub(super) fn fetched(layout: Layout) -> [usize; 2] {
-    [LINE_BYTES, FAR[layout as usize] as usize]
+    FETCHED[layout as usize].map(usize::from)
 }
 
-const LINE_BYTES: usize = 64;
-
-/// The last slot or, in wide layouts, what the second line after the first has of them.
-const FAR: [u16; NAMED] = {
-    let mut places = PREFIX;
-    let mut bits = 0;
-    while bits < NAMED {
+const FETCHED: [[u16; 2]; NAMED] = {
+    let mut places = [[0; 2]; NAMED];
+    let mut bits = 1;
+    while bits <= Layout::Linear64 as usize {
         let last = PREFIX[bits] - 1;
-        let third = narrow(2 * LINE_BYTES);
-        places[bits] = if last < third { last } else { third };
+        places[bits] = [
+            if last < 64 { last } else { 64 },
+            if last < 128 { last } else { 128 },
+        ];
         bits += 1;
     }
     places
 };
 
 /// The value's length, and behind it the value.
-pub(super) fn value(header: Header) -> usize {
-    prefix(header.layout()) + header.prefix_bytes()
+pub(super) fn value(layout: Layout, header: Header) -> usize {
+    prefix(layout) + header.prefix_bytes()
 }
 
 /// The allocation of a node whose value, if it has one, is so long.
-pub(super) fn memory(header: Header, length: Option<u32>) -> Memory {
+pub(super) fn memory(layout: Layout, header: Header, length: Option<u32>) -> Memory {
     let width = header.width().bytes();
-    let size = value(header) + width + length.unwrap_or(0) as usize;
+    let size = value(layout, header) + width + length.unwrap_or(0) as usize;
     // Smaller ones would not be aligned at no cost, and take as much.
     Memory::from_size_align(size.max(ALIGN), ALIGN).expect("a prefix and a value are limited")
 }

@@ -15,13 +15,12 @@
 //!
 //! What the unsafe code relies on:
 //!
-//! 1. Layout and prefix length never change while a node lives, and the header's width and the
-//!    value's length only together with the allocation: the places computed from header and length
-//!    are always those that it was made for.
+//! 1. The prefix length never changes while a node lives, and the layout in its pointer, the
+//!    header's width and the value's length only together with the allocation: the places computed
+//!    from them are always those that it was made for.
 //! 2. Every byte of a node is initialised (an empty slot is `None`). A value is plain bytes, so
 //!    that nothing has to be dropped with it.
 //! 3. The number of children is a number only, no access depends on it.
-//! 4. The tag in a node's pointer is the layout in its header.
 
 #![allow(unsafe_code)]
 
@@ -32,7 +31,7 @@ use std::slice;
 
 use super::Pieces;
 use super::header::{Header, Width};
-use super::layout::{Family, Layout, NAMED};
+use super::layout::{Family, Layout, NAMED, WIDE_WORDS};
 use super::places::{self, ALIGN, HEADER_BYTES, SLOT_BYTES};
 use super::search::{WORD_BYTES, same};
 
@@ -68,8 +67,8 @@ impl Node {
     ) -> Self {
         let prefix_bytes = prefix.iter().map(|piece| piece.len()).sum();
         let length = value.map(length);
-        let header = Header::new(layout, prefix_bytes, Width::of(length));
-        let mut node = Self::allocate(layout, places::memory(header, length));
+        let header = Header::new(prefix_bytes, Width::of(length));
+        let mut node = Self::allocate(layout, places::memory(layout, header, length));
         let start = node.start();
         // SAFETY: all places up to the value's lie within the allocation, and the header is aligned
         // as `ALIGN` is. Zeros are an index without bytes and, as `None` of a pointer that is never
@@ -103,7 +102,11 @@ impl Node {
     /// Moves the node from one linear layout to another that its children fit in.
     pub(super) fn refit(&mut self, layout: Layout) {
         let (from, header) = (self.layout(), self.header());
-        assert!(from.is_list() && layout.is_list() && header.children() <= layout.slots());
+        assert!(
+            from.family() == Family::Linear
+                && layout.family() == Family::Linear
+                && header.children() <= layout.slots()
+        );
         let before = self.memory();
         // Prefix and value stay as they are.
         let rest = before.size() - places::prefix(from);
@@ -117,7 +120,7 @@ impl Node {
         // once: the old bytes are freed as bytes. Slots beyond `both` are empty: children come
         // first (what would be lost otherwise is memory, not soundness).
         unsafe {
-            new.cast::<Header>().write(header.with_layout(layout));
+            new.cast::<Header>().write(header);
             let end = places::prefix(layout);
             new.add(HEADER_BYTES).write_bytes(0, end - HEADER_BYTES);
             new.add(HEADER_BYTES)
@@ -152,29 +155,31 @@ impl Node {
         unsafe { NonNull::new_unchecked(start) }
     }
 
-    /// Has the processor fetch the lines of memory that a step down from an inner node may read
-    /// beside its first: the step then waits once for all of them.
+    /// Has the processor fetch the lines of memory that a step down from this node may read beside
+    /// its first: the step then waits once for all of them.
     #[inline]
     pub(super) fn fetch(&self) {
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
         for place in places::fetched(self.layout()) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let at = self.start().as_ptr().wrapping_add(place);
-            // SAFETY: this is a hint: nothing is read, and no place is forbidden.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast_const().cast()) };
+            prefetch(self.start().as_ptr().wrapping_add(place));
         }
+    }
+
+    /// Has the processor fetch the first line of memory.
+    pub(super) fn fetch_start(&self) {
+        prefetch(self.start().as_ptr());
     }
 
     /// The value of a leaf, if its prefix is `rest`.
     ///
     /// The length that is compared is that of `rest`, which is known before the leaf's bytes have
     /// come from memory: the processor need not wait for them to go on with what comes after.
+    #[inline]
     pub(super) fn leaf_value(&self, rest: &[u8]) -> Option<&[u8]> {
         let header = self.header();
         if self.layout() != Layout::Leaf || header.prefix_bytes() != rest.len() {
             return None;
         }
-        // SAFETY: (1), (4).
+        // SAFETY: (1).
         let suffix = unsafe { self.part(places::prefix(Layout::Leaf), rest.len()) };
         if !same(suffix, rest) {
             return None;
@@ -202,32 +207,36 @@ impl Node {
 
     /// Where the index of a linear node has a byte first. What stands behind the index is looked
     /// at too: a place beyond the children is none.
+    #[inline]
     pub(super) fn index_position(&self, byte: u8) -> Option<usize> {
         let layout = self.layout();
         assert!(layout.family() == Family::Linear, "an index of bytes");
-        let mut word = 0;
-        loop {
-            // SAFETY: a node is long enough for all words of its layout, as is asserted below, and
-            // (2). Bytes of slots are read as numbers that nothing is made of.
-            let bytes = unsafe {
-                let at = self.start().add(HEADER_BYTES + word * WORD_BYTES);
-                at.cast::<[u8; WORD_BYTES]>().read()
-            };
-            if let Some(within) = position(bytes, byte) {
-                return Some(word * WORD_BYTES + within);
+        let index = self.start();
+        // SAFETY: a node is long enough for all words of its layout, as is asserted below, and
+        // (2). Bytes of slots are read as numbers that nothing is made of.
+        let found = unsafe {
+            let index = index.add(HEADER_BYTES);
+            match layout.words() {
+                1 => u64::from(matches(index.cast().read(), byte)),
+                // All at once: in which of them the byte is would be guessed wrongly.
+                _ => index
+                    .cast::<[[u8; WORD_BYTES]; WIDE_WORDS]>()
+                    .read()
+                    .iter()
+                    .rev()
+                    .fold(0, |found, word| {
+                        found << WORD_BYTES | u64::from(matches(*word, byte))
+                    }),
             }
-            word += 1;
-            if word >= layout.words() {
-                return None;
-            }
-        }
+        };
+        (found != 0).then(|| found.trailing_zeros() as usize)
     }
 
     /// Every slot, taken or not.
     pub(super) fn slots(&self) -> &[Slot] {
         let layout = self.layout();
         let first = self.first_slot(layout);
-        // SAFETY: (1), (2), (4); the borrow of `self` keeps the slots.
+        // SAFETY: (1), (2); the borrow of `self` keeps the slots.
         unsafe { slice::from_raw_parts(first.as_ptr(), layout.slots()) }
     }
 
@@ -257,6 +266,10 @@ impl Node {
 
     /// Says how many slots are taken.
     pub(super) fn set_children(&mut self, children: usize) {
+        assert!(
+            children <= self.layout().slots(),
+            "more children than slots"
+        );
         self.set_header(self.header().with_children(children));
     }
 
@@ -279,7 +292,8 @@ impl Node {
     pub(super) fn set_value(&mut self, value: Option<Pieces<'_>>) {
         let length = value.map(length);
         let header = self.header().with_width(Width::of(length));
-        let (before, after) = (self.memory(), places::memory(header, length));
+        let layout = self.layout();
+        let (before, after) = (self.memory(), places::memory(layout, header, length));
         if before.size() != after.size() {
             // SAFETY: allocated with `before` (1); `after` has the same alignment, is a size that
             // memory can have, and not empty.
@@ -287,7 +301,7 @@ impl Node {
             let Some(start) = NonNull::new(moved) else {
                 alloc::handle_alloc_error(after)
             };
-            self.tagged = tagged(start, header.layout());
+            self.tagged = tagged(start, layout);
         }
         self.set_header(header);
         self.write_value(header, value);
@@ -308,7 +322,7 @@ impl Node {
         // SAFETY: the callers' allocation has room for the width that the header names and for all
         // pieces, which borrow nothing of this node as it is borrowed exclusively.
         unsafe {
-            let mut to = self.start().add(places::value(header));
+            let mut to = self.start().add(places::value(self.layout(), header));
             match width {
                 Width::None => {}
                 Width::One => to.write(length[0]),
@@ -327,7 +341,7 @@ impl Node {
     #[inline]
     fn value_place(&self, header: Header) -> Option<(usize, u32)> {
         let width = header.width();
-        let at = places::value(header);
+        let at = places::value(self.layout(), header);
         // SAFETY: (1): there are as many bytes as the width says.
         let length = unsafe {
             let start = self.start().add(at);
@@ -355,7 +369,7 @@ impl Node {
     fn memory(&self) -> Memory {
         let header = self.header();
         let length = self.value_place(header).map(|(_, length)| length);
-        places::memory(header, length)
+        places::memory(self.layout(), header, length)
     }
 
     /// Moves all children to `pending`, so that dropping this node drops no other.
@@ -383,9 +397,23 @@ impl Drop for Node {
     }
 }
 
-/// The place of the first `byte` in a word.
+/// Says that what is at an address will be read soon.
+#[inline]
+fn prefetch(address: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: this is a hint: nothing is read, and no address is forbidden.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = address;
+}
+
+/// In which places a word has a byte: a bit for each, the first lowest.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn position(word: [u8; WORD_BYTES], byte: u8) -> Option<usize> {
+#[inline]
+pub(super) fn matches(word: [u8; WORD_BYTES], byte: u8) -> u16 {
     use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
     // SAFETY: every processor of this architecture has SSE2, and the load may be unaligned.
     let found = unsafe {
@@ -393,11 +421,16 @@ pub(super) fn position(word: [u8; WORD_BYTES], byte: u8) -> Option<usize> {
         let word = _mm_loadu_si128(word.as_ptr().cast());
         _mm_movemask_epi8(_mm_cmpeq_epi8(word, wanted))
     };
-    (found != 0).then(|| found.trailing_zeros() as usize)
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a bit for each byte of the word"
+    )]
+    let bits = found.cast_unsigned() as u16;
+    bits
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) use super::search::position;
+pub(super) use super::search::matches;
 
 /// A pointer to an allocation, which is aligned, so that the tag's bits were zero.
 fn tagged(start: NonNull<u8>, layout: Layout) -> NonNull<u8> {
@@ -417,7 +450,7 @@ const _: () = {
         let layout = Layout::from_bits(bits);
         if matches!(layout.family(), Family::Linear) {
             let read = HEADER_BYTES + layout.words() * WORD_BYTES;
-            assert!(read <= places::prefix(layout) || layout.slots() == 0);
+            assert!(read <= places::prefix(layout));
         }
         bits += 1;
     }
