@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::layout::Family;
+use super::layout::{Family, Layout};
 use super::raw::Node;
 
 /// A child on the way through a node in key order.
@@ -40,11 +40,11 @@ impl Node {
     /// The child behind `byte`.
     #[inline]
     pub(super) fn child(&self, byte: u8) -> Option<&Self> {
-        let slot = match self.layout().family() {
-            Family::Childless => return None,
+        let slot = match self.layout() {
+            Layout::Leaf => return None,
+            Layout::Direct256 => usize::from(byte),
             // No look at the number of children, as in `find`: a slot beyond them is empty.
-            Family::Linear => self.index_position(byte)?,
-            Family::Direct => usize::from(byte),
+            _ => self.index_position(byte)?,
         };
         self.slots().get(slot)?.as_ref()
     }

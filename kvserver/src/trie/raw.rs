@@ -210,7 +210,10 @@ impl Node {
     #[inline]
     pub(super) fn index_position(&self, byte: u8) -> Option<usize> {
         let layout = self.layout();
-        assert!(layout.family() == Family::Linear, "an index of bytes");
+        assert!(
+            !matches!(layout, Layout::Leaf | Layout::Direct256),
+            "an index of bytes"
+        );
         let index = self.start();
         // SAFETY: a node is long enough for all words of its layout, as is asserted below, and
         // (2). Bytes of slots are read as numbers that nothing is made of.
