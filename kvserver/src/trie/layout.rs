@@ -23,7 +23,7 @@ use self::Layout::{
 };
 use super::search::WORD_BYTES;
 
-/// How a node arranges its children. The discriminant is stored in the node's header.
+/// How a node arranges its children. The discriminant is the tag of the node's pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Layout {

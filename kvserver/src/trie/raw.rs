@@ -179,7 +179,7 @@ impl Node {
         if self.layout() != Layout::Leaf || header.prefix_bytes() != rest.len() {
             return None;
         }
-        // SAFETY: (1).
+        // SAFETY: (1): the prefix is as long as `rest`.
         let suffix = unsafe { self.part(places::prefix(Layout::Leaf), rest.len()) };
         if !same(suffix, rest) {
             return None;
@@ -446,7 +446,7 @@ fn length(pieces: Pieces<'_>) -> u32 {
     u32::try_from(bytes).expect("a value is at most VALUE_BYTES_MAX long")
 }
 
-// The words of an index end within the slots of its node, at the latest.
+// The words of an index end within the slots of its node, at the latest; it has a byte a slot.
 const _: () = {
     let mut bits = 0;
     while (bits as usize) < Layout::COUNT {
@@ -454,6 +454,7 @@ const _: () = {
         if matches!(layout.family(), Family::Linear) {
             let read = HEADER_BYTES + layout.words() * WORD_BYTES;
             assert!(read <= places::prefix(layout));
+            assert!(layout.index_bytes() == layout.slots());
         }
         bits += 1;
     }
