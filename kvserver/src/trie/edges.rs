@@ -40,13 +40,12 @@ impl Node {
     /// The child behind `byte`.
     #[inline]
     pub(super) fn child(&self, byte: u8) -> Option<&Self> {
-        let slot = match self.layout() {
-            Layout::Leaf => return None,
-            Layout::Direct256 => usize::from(byte),
+        match self.layout() {
+            Layout::Leaf => None,
+            Layout::Direct256 => self.slots().get(usize::from(byte))?.as_ref(),
             // No look at the number of children, as in `find`: a slot beyond them is empty.
-            _ => self.index_position(byte)?,
-        };
-        self.slots().get(slot)?.as_ref()
+            _ => self.slots().get(self.index_position(byte)?)?.as_ref(),
+        }
     }
 
     /// The child in a slot that [`Self::find`] named.

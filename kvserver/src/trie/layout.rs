@@ -97,9 +97,9 @@ impl Layout {
     /// How many layouts there are.
     pub(super) const COUNT: usize = 13;
 
-    /// The layout whose discriminant is `bits`; bits beyond the discriminant's are ignored.
-    pub(super) const fn from_bits(bits: u32) -> Self {
-        match bits & 0xf {
+    /// The layout whose discriminant is `bits`.
+    pub(super) const fn from_bits(bits: usize) -> Self {
+        match bits {
             1 => Linear2,
             2 => Linear3,
             3 => Linear4,
@@ -115,16 +115,6 @@ impl Layout {
             0 => Leaf,
             _ => panic!("no layout has this number"),
         }
-    }
-
-    /// The layout in the low bits of a node's address.
-    pub(super) const fn from_address(address: usize) -> Self {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the low bits are asked for"
-        )]
-        let bits = address as u32;
-        Self::from_bits(bits)
     }
 
     /// Which code finds a child.

@@ -43,9 +43,13 @@ const PREFIX: [u16; NAMED] = {
     places
 };
 
-/// The first slot of a layout.
+/// The first slot of a layout. The widest is told apart so that its place is known without a table.
+#[inline]
 pub(super) const fn slots(layout: Layout) -> usize {
-    SLOTS[layout as usize] as usize
+    match layout {
+        Layout::Direct256 => SLOTS[Layout::Direct256 as usize] as usize,
+        _ => SLOTS[layout as usize] as usize,
+    }
 }
 
 /// The prefix in a layout: as many bytes as are before it, a layout takes.
@@ -53,10 +57,10 @@ pub(super) const fn prefix(layout: Layout) -> usize {
     PREFIX[layout as usize] as usize
 }
 
-/// Places in two lines of memory behind the first that a step down from a node may read.
+/// Places in two lines of memory behind the first that a step down from a linear node may read.
 ///
-/// The slots are there, in layouts of up to 12 slots all of them, in wider ones the first. The widest
-/// has its one slot at a place that is known before. Always two, so that nothing is to be guessed.
+/// The slots are there, in layouts of up to 12 slots all of them, in wider ones the first. Always two,
+/// so that nothing is to be guessed.
 #[inline]
 pub(super) fn fetched(layout: Layout) -> [usize; 2] {
     FETCHED[layout as usize].map(usize::from)
@@ -91,7 +95,7 @@ pub(super) fn memory(layout: Layout, header: Header, length: Option<u32>) -> Mem
 
 const fn layout_of(bits: usize) -> Layout {
     if bits < Layout::COUNT {
-        Layout::from_bits(narrow(bits) as u32)
+        Layout::from_bits(bits)
     } else {
         Layout::Leaf
     }
