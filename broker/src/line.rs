@@ -11,6 +11,7 @@
 
 mod connection;
 mod incoming;
+mod order;
 mod outbox;
 mod pace;
 mod pipeline;

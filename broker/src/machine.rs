@@ -13,6 +13,7 @@
 
 pub mod effect;
 pub mod fetch;
+mod few;
 pub mod outcome;
 pub mod quorum;
 pub mod read;

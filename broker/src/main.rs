@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use broker::cli::Cli;
 use clap::Parser;
 
+/// The allocator of all programs that hold values: decision 0010.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     kvnet::logs::start(cli.log_format());

@@ -10,6 +10,7 @@ pub mod planner;
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 use uuid::Uuid;
 
 pub use self::binary::DecodeError;
@@ -84,15 +85,15 @@ impl MemberIndex {
 /// The distinct members that hold one slot, in ascending order.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ReplicaSet(Box<[MemberIndex]>);
+pub struct ReplicaSet(SmallVec<[MemberIndex; 4]>);
 
 impl ReplicaSet {
     /// A set of these members; order and repetition do not matter.
     pub fn new(members: impl IntoIterator<Item = MemberIndex>) -> Self {
-        let mut members: Vec<_> = members.into_iter().collect();
+        let mut members: SmallVec<_> = members.into_iter().collect();
         members.sort_unstable();
         members.dedup();
-        Self(members.into())
+        Self(members)
     }
 
     /// The members in ascending order.
@@ -163,15 +164,15 @@ impl SlotPlacement {
     }
 
     /// The sets in which a write needs its quorum.
-    pub fn write_sets(&self) -> Vec<&ReplicaSet> {
+    pub fn write_sets(&self) -> SmallVec<[&ReplicaSet; 2]> {
         match self {
-            Self::Stable { current } => vec![current],
+            Self::Stable { current } => smallvec![current],
             Self::Moving {
                 stage: MoveStage::Leaving,
                 next,
                 ..
-            } => vec![next],
-            Self::Moving { current, next, .. } => vec![current, next],
+            } => smallvec![next],
+            Self::Moving { current, next, .. } => smallvec![current, next],
         }
     }
 

@@ -20,7 +20,10 @@ pub mod read;
 pub mod secret;
 
 pub use self::{
-    codec::{CodecError, decode_reply, decode_request, encode_reply, encode_request},
+    codec::{
+        CodecError, append_reply, append_request, decode_reply, decode_request, encode_reply,
+        encode_request,
+    },
     frame::{Frame, FrameDecoder, FrameError, RequestId},
     message::{
         BUCKETS, Bucket, BucketSet, Found, Intent, Page, PageEntry, Refusal, Reply, Request, Scope,

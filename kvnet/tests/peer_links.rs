@@ -72,16 +72,17 @@ fn get(key: &str) -> Request {
 /// Answers with the key, "slow" once it is let go, "never" not at all.
 #[derive(Debug, Default)]
 struct Echo {
-    go: Notify,
+    go: Arc<Notify>,
 }
 
 impl Replica for Echo {
-    fn call(&self, request: Request) -> PendingReply<'_> {
-        Box::pin(async move {
+    fn call(&self, request: Request) -> PendingReply {
+        let go = Arc::clone(&self.go);
+        PendingReply::waits(async move {
             match request {
                 Request::GetVersion { key, .. } => {
                     match key.as_bytes() {
-                        b"slow" => self.go.notified().await,
+                        b"slow" => go.notified().await,
                         b"never" => std::future::pending().await,
                         _ => {}
                     }

@@ -32,6 +32,7 @@ mod hint;
 mod options;
 mod reader;
 mod recovery;
+mod room;
 mod sectors;
 mod segment;
 mod space;
@@ -272,7 +273,10 @@ impl<D: Disk> Log<D> {
         self.commit_batch(SyncNow::Yes)?;
         // Only now: the mark says that everything before it is durable.
         self.write_mark(Occasion::Closed)?;
-        self.sync_active()
+        self.sync_active()?;
+        // Opening would do it, too.
+        let _ = self.active.cut_room();
+        Ok(())
     }
 
     /// Why the log takes no writes, if so.

@@ -5,11 +5,11 @@ mod adopt;
 mod requests;
 pub mod work;
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc, time::Instant};
 
 use kvcore::{
     placement::{Epoch, MemberId, Placement},
-    replica::{CallError, PendingReply, Replica},
+    replica::{Answered, CallError, PendingReply, Replica},
     status::MemberStatus,
     time::Clock,
     wire::{Refusal, Reply, Request, Standing, handshake::Reached},
@@ -17,6 +17,8 @@ use kvcore::{
 use kvnet::peer::server::Identity;
 use parking_lot::RwLock;
 use tokio::sync::watch;
+
+use self::requests::Begun;
 
 use crate::{
     authority::Authority,
@@ -207,25 +209,54 @@ impl<D: Disk> Identity for Server<D> {
 }
 
 impl<D: Disk> Replica for Server<D> {
-    fn call(&self, request: Request) -> PendingReply<'_> {
-        Box::pin(async move {
-            let began = std::time::Instant::now();
-            let kind = requests::kind(&request);
-            let reply = match request {
-                Request::Ping => Ok(Reply::Pong {
-                    epoch: self.0.authority.read().epoch(),
-                }),
-                Request::FetchPlacement => Ok(Reply::Placement(self.placement())),
-                Request::Adopt(placement) => self.adopt(placement).await,
-                request => self.serve(request).await,
-            };
-            self.0.metrics.observe(kind, &reply, began.elapsed());
-            match reply {
-                Ok(reply) => Ok(reply),
-                Err(Failed::Refused(refusal)) => Ok(Reply::Refused(refusal)),
-                Err(Failed::Lost(why)) => Err(CallError::Lost(why)),
+    fn call(&self, request: Request) -> PendingReply {
+        let call = Call {
+            kind: requests::kind(&request),
+            began: Instant::now(),
+        };
+        let ended = match request {
+            Request::Ping => Ok(Reply::Pong {
+                epoch: self.0.authority.read().epoch(),
+            }),
+            Request::FetchPlacement => Ok(Reply::Placement(self.placement())),
+            Request::Adopt(placement) => {
+                let server = self.clone();
+                return PendingReply::waits(async move {
+                    let ended = server.adopt(placement).await;
+                    server.answered(&call, ended)
+                });
             }
-        })
+            request => match self.begin(request) {
+                Ok(Begun::Here(reply)) => Ok(reply),
+                Ok(Begun::Waits(waits)) => {
+                    let server = self.clone();
+                    return PendingReply::waits(async move {
+                        let ended = waits.end(&server).await;
+                        server.answered(&call, ended)
+                    });
+                }
+                Err(refusal) => Err(Failed::Refused(refusal)),
+            },
+        };
+        PendingReply::here(self.answered(&call, ended))
+    }
+}
+
+/// A call that is being carried out, for its figures.
+struct Call {
+    kind: &'static str,
+    began: Instant,
+}
+
+impl<D: Disk> Server<D> {
+    fn answered(&self, call: &Call, ended: Result<Reply, Failed>) -> Answered {
+        let metrics = &self.0.metrics;
+        metrics.observe(call.kind, &ended, call.began.elapsed());
+        match ended {
+            Ok(reply) => Ok(reply),
+            Err(Failed::Refused(refusal)) => Ok(Reply::Refused(refusal)),
+            Err(Failed::Lost(why)) => Err(CallError::Lost(why)),
+        }
     }
 }
 

@@ -13,7 +13,7 @@
 //!     └─u→ "bens"=
 //! ```
 //!
-//! Reading order: `layout` (the kinds of node), `raw` (a node's bytes, all unsafe code), `edges`
+//! Reading order: `layout` (the kinds of node), `places` (what of a node is where), `raw` (a node's bytes, all unsafe code), `edges`
 //! (a node's children), `reshape` (splitting, merging, growing, shrinking), `cursor` (walking).
 //!
 //! **Invariants**, which `check` verifies: a node without a value has two children or more; a
@@ -25,6 +25,7 @@ mod cursor;
 mod edges;
 mod header;
 mod layout;
+mod places;
 mod raw;
 mod reshape;
 mod search;
@@ -33,6 +34,7 @@ use std::mem;
 use std::ops::Bound;
 
 pub use self::cursor::Cursor;
+use self::layout::Layout;
 use self::raw::Node;
 use self::search::{common_len, strip};
 
@@ -104,7 +106,8 @@ impl Trie {
     pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
         let mut node = self.root.as_ref()?;
         let mut rest = key;
-        loop {
+        while node.layout() != Layout::Leaf {
+            node.fetch();
             rest = strip(rest, node.prefix())?;
             let Some((&byte, tail)) = rest.split_first() else {
                 return node.value();
@@ -112,6 +115,7 @@ impl Trie {
             node = node.child(byte)?;
             rest = tail;
         }
+        node.leaf_value(rest)
     }
 
     /// The value of `key`, to change within its length.
@@ -119,6 +123,7 @@ impl Trie {
         let mut node = self.root.as_mut()?;
         let mut rest = key;
         loop {
+            node.fetch();
             rest = strip(rest, node.prefix())?;
             let Some((&byte, tail)) = rest.split_first() else {
                 return node.value_mut();
@@ -177,12 +182,15 @@ impl Trie {
         };
         let mut rest = key;
         loop {
+            node.fetch();
             let prefix = node.prefix();
-            let common = common_len(prefix, rest);
-            rest = &rest[common..];
-            if common < prefix.len() {
-                node.split(common, rest, value, heap);
-                break;
+            if !prefix.is_empty() {
+                let common = common_len(prefix, rest);
+                rest = &rest[common..];
+                if common < prefix.len() {
+                    node.split(common, rest, value, heap);
+                    break;
+                }
             }
             let Some((&byte, tail)) = rest.split_first() else {
                 match node.value_mut().map(judge) {
@@ -265,6 +273,7 @@ impl Trie {
         let mut rest = key;
         loop {
             // `node` is an inner node, so that it is there to lose a leaf or its own value.
+            node.fetch();
             rest = strip(rest, node.prefix())?;
             let Some((&byte, tail)) = rest.split_first() else {
                 let taken = read(node.value()?);
@@ -278,7 +287,7 @@ impl Trie {
                     return None;
                 }
                 let taken = read(child.value()?);
-                node.remove_leaf(byte, slot, heap);
+                node.remove_leaf(slot, heap);
                 return Some(taken);
             }
             node = node.child_mut(slot);

@@ -35,26 +35,26 @@ impl Command {
                 path,
                 typed,
                 demand,
-            } => query(broker, &path, &typed, of(demand)).await,
+            } => Box::pin(query(broker, &path, &typed, of(demand))).await,
             Self::Put { key, content } => {
                 let outcome = broker.put(key, &forever(content)).await;
                 Response::from_outcome(outcome, |_| End::Ok)
             }
             Self::Add { key, content } => {
-                let outcome = broker.add(key, &forever(content)).await;
+                let outcome = Box::pin(broker.add(key, &forever(content))).await;
                 Response::from_outcome(outcome, |added| match added {
                     Added::Stored => End::Ok,
                     Added::Exists => End::Exists,
                 })
             }
             Self::Delete { key } => {
-                let outcome = broker.delete(key).await;
+                let outcome = Box::pin(broker.delete(key)).await;
                 Response::from_outcome(outcome, |deleted| match deleted {
                     Deleted::Value => End::Ok,
                     Deleted::Nothing => End::NotFound,
                 })
             }
-            Self::Scan { plan, demand } => scan(broker, plan, of(demand)).await,
+            Self::Scan { plan, demand } => Box::pin(scan(broker, plan, of(demand))).await,
             Self::Help => Response {
                 notes: vec![HELP.to_owned()],
                 ..Response::of(End::Ok)

@@ -1,6 +1,6 @@
 //! One client's connection, in one task.
 
-use std::{io, time::Duration};
+use std::{io, pin::pin, time::Duration};
 
 use bytes::{BufMut, Bytes};
 use kvnet::shutdown::Shutdown;
@@ -10,6 +10,7 @@ use tokio::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    task::yield_now,
     time::{Instant, sleep_until, timeout},
 };
 
@@ -87,7 +88,9 @@ impl Connection {
         // Responses are small and waited for: they must not wait for each other.
         socket.set_nodelay(true)?;
         let (reader, mut writer) = socket.into_split();
-        let mut written_at = Instant::now();
+        let (mut written_at, mut gathered) = (Instant::now(), false);
+        let shutdown = self.shutdown.clone();
+        let mut stop = pin!(shutdown.stopped());
         loop {
             self.take_lines();
             if self.outbox.bytes() == 0 {
@@ -100,11 +103,22 @@ impl Connection {
                 }
             }
             self.pipeline.advance(&mut self.outbox);
+            if self.outbox.bytes() > 0 && !gathered {
+                // Commands that are about to end get their turn: their responses go along.
+                gathered = true;
+                yield_now().await;
+                self.pipeline.take_ended();
+                continue;
+            }
             let is_reading = self.is_reading();
             let has_output = self.outbox.bytes() > 0;
             self.note_time(is_reading, has_output);
             let reader_due = written_at + self.limits.stall;
             let woken = tokio::select! {
+                // Replies that are ready leave with one write, and before more is taken. Clocks
+                // are asked last: a client is not too slow while something of it is here.
+                biased;
+                () = &mut stop, if !self.is_ending => Woken::Stop,
                 () = self.pipeline.progress() => Woken::Progress,
                 written = self.outbox.write_some(&mut writer), if has_output => {
                     Woken::Written(written?)
@@ -114,13 +128,13 @@ impl Connection {
                     Woken::Readable
                 }
                 event = self.line.event() => Woken::Line(event),
-                () = self.shutdown.stopped(), if !self.is_ending => Woken::Stop,
                 () = sleep_until(reader_due), if has_output => Woken::ReaderStalled,
                 Some(()) = sleep(self.reply_pace.due()) => Woken::ReaderStalled,
             };
             match woken {
                 Woken::Progress => {}
                 Woken::Written(bytes) => {
+                    gathered = false;
                     written_at = Instant::now();
                     self.reply_pace.moved(bytes, written_at);
                 }

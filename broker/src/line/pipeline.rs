@@ -4,18 +4,18 @@
 //! before all after it. Responses leave in the order of the commands. A large line is parsed on
 //! a thread of its own; until it is known what it touches, nothing behind it begins.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking, time::timeout};
 
-use super::{Budget, LineLimits, Part, incoming::until_room, outbox::Outbox};
+use super::{
+    Budget, LineLimits, Part,
+    incoming::until_room,
+    order::{Admission, Order},
+    outbox::Outbox,
+};
 use crate::{
     command::{Command, End, Response, SyntaxError, Touches, is_blank},
     shell::Broker,
@@ -38,6 +38,11 @@ pub(super) struct Pipeline {
     slots: VecDeque<Slot>,
     /// Number of the first slot, counted from the connection's first command.
     first: u64,
+    /// Number of the first slot that the order was not offered yet.
+    next: u64,
+    order: Order,
+    /// Slots whose response holds a share.
+    shares: usize,
     running: FuturesUnordered<BoxFuture<'static, Ended>>,
     /// Room for the first response, which is large.
     room: Option<Room>,
@@ -92,6 +97,9 @@ impl Pipeline {
             limits,
             slots: VecDeque::new(),
             first: 0,
+            next: 0,
+            order: Order::default(),
+            shares: 0,
             running: FuturesUnordered::new(),
             room: None,
         }
@@ -143,8 +151,7 @@ impl Pipeline {
 
     /// Whether responses that wait to be written hold a share.
     pub(super) fn holds_share(&self) -> bool {
-        let mut states = self.slots.iter().map(|slot| &slot.state);
-        states.any(|state| matches!(state, State::Done(_, Some(_))))
+        self.shares > 0
     }
 
     /// Takes a response that needs no work.
@@ -171,6 +178,7 @@ impl Pipeline {
             }) = self.slots.pop_front()
             {
                 self.first += 1;
+                self.shares -= usize::from(share.is_some());
                 outbox.push(text, share);
             }
         }
@@ -186,44 +194,58 @@ impl Pipeline {
         }
     }
 
+    /// Offers the order what it was not offered yet, and starts what may run.
     fn start_ready(&mut self) {
-        let mut busy: HashSet<&Touches> = HashSet::new();
-        let mut all_done = true;
-        let mut ready = Vec::new();
-        for (at, slot) in self.slots.iter().enumerate() {
-            if matches!(slot.state, State::Done(..)) {
-                continue;
+        self.next = self.next.max(self.first);
+        while let Some(slot) = self.slots.get(self.at(self.next)) {
+            match slot.state {
+                State::Parsing => break,
+                State::Waiting(..) => match self.order.admit(self.next, &slot.touches) {
+                    Admission::Runs => self.start_waiting(self.next),
+                    Admission::Waits => {}
+                    Admission::Barred => break,
+                },
+                State::Running | State::Again(..) | State::Done(..) => {}
             }
-            let is_free = match &slot.touches {
-                Touches::Key(_) => busy.insert(&slot.touches),
-                Touches::All => all_done,
-                Touches::Nothing => true,
-            };
-            if is_free && matches!(slot.state, State::Waiting(..)) {
-                ready.push(at);
-            }
-            all_done = false;
-            if slot.touches == Touches::All {
-                break;
-            }
+            self.next += 1;
         }
-        for at in ready {
-            let state = std::mem::replace(&mut self.slots[at].state, State::Running);
-            if let State::Waiting(command, share) = state {
-                self.start(at, command, share, None);
-            }
+    }
+
+    fn start_waiting(&mut self, number: u64) {
+        let at = self.at(number);
+        let state = std::mem::replace(&mut self.slots[at].state, State::Running);
+        if let State::Waiting(command, share) = state {
+            self.start(number, command, share, None);
         }
+    }
+
+    /// Takes what has ended by now: what ended together is answered together, with one write.
+    pub(super) fn take_ended(&mut self) {
+        while let Some(Some(ended)) = self.running.next().now_or_never() {
+            self.on_ended(ended);
+        }
+    }
+
+    fn on_ended(&mut self, ended: Ended) {
+        match ended {
+            Ended::Parsed(parsed) => self.on_parsed(parsed),
+            Ended::Ran(ran) => self.on_ran(ran),
+        }
+    }
+
+    /// The place of a slot that is not answered yet.
+    fn at(&self, number: u64) -> usize {
+        usize::try_from(number - self.first).expect("slots are few")
     }
 
     fn start(
         &mut self,
-        at: usize,
+        number: u64,
         command: Command,
         line: Option<OwnedSemaphorePermit>,
         share: Option<OwnedSemaphorePermit>,
     ) {
         let broker = self.broker.clone();
-        let number = self.first + at as u64;
         let again = command.only_reads().then(|| command.clone());
         let ran = async move {
             let response = command.execute(&broker).await;
@@ -240,14 +262,15 @@ impl Pipeline {
         self.running.push(ran.boxed());
     }
 
-    /// Waits until something happens: a command ends, or there is room for the first response.
+    /// Waits until something happens: commands end, or there is room for the first response.
     /// Cancel-safe. Never ends while nothing can happen.
     pub(super) async fn progress(&mut self) {
         tokio::select! {
-            Some(ended) = self.running.next() => match ended {
-                Ended::Parsed(parsed) => self.on_parsed(parsed),
-                Ended::Ran(ran) => self.on_ran(ran),
-            },
+            biased;
+            Some(ended) = self.running.next() => {
+                self.on_ended(ended);
+                self.take_ended();
+            }
             Some(room) = until_room(&mut self.room) => {
                 self.room = None;
                 self.on_room(room);
@@ -257,7 +280,7 @@ impl Pipeline {
     }
 
     fn slot(&mut self, number: u64) -> &mut Slot {
-        let at = usize::try_from(number - self.first).expect("slots are few");
+        let at = self.at(number);
         &mut self.slots[at]
     }
 
@@ -292,25 +315,42 @@ impl Pipeline {
             }
             (share, _) => State::Done(ran.text, share),
         };
-        self.slot(ran.number).state = state;
+        self.ended(ran.number, state);
+    }
+
+    /// A command that the order let in has run, to its end or until there is room.
+    fn ended(&mut self, number: u64, state: State) {
+        let is_done = matches!(state, State::Done(..));
+        self.shares += usize::from(matches!(state, State::Done(_, Some(_))));
+        let slot = self.slot(number);
+        slot.state = state;
+        if !is_done {
+            return;
+        }
+        let touches = std::mem::replace(&mut slot.touches, Touches::Nothing);
+        if let Some(next) = self.order.ended(&touches) {
+            self.start_waiting(next);
+        }
     }
 
     fn on_room(&mut self, room: Option<OwnedSemaphorePermit>) {
         let wait_ms = self.limits.room_wait.as_millis();
-        let Some(first) = self.slots.front_mut() else {
+        let Some(slot) = self.slots.front_mut() else {
             return;
         };
-        let State::Again(command, bytes) = std::mem::replace(&mut first.state, State::Running)
+        let State::Again(command, bytes) = std::mem::replace(&mut slot.state, State::Running)
         else {
             return;
         };
+        let first = self.first;
         if room.is_some() {
-            return self.start(0, command, None, room);
+            return self.start(first, command, None, room);
         }
         let why = format!(
             "no room for a reply of {bytes} bytes within {wait_ms} ms: replies to other clients \
              hold it; try again"
         );
-        first.state = State::Done(Response::of(End::NotDone(why)).to_text(), None);
+        let text = Response::of(End::NotDone(why)).to_text();
+        self.ended(first, State::Done(text, None));
     }
 }

@@ -6,6 +6,7 @@ use kvcore::{
     version::{UnixMillis, Version},
     wire::{Reply, Request},
 };
+use smallvec::SmallVec;
 
 /// Ties an answer to what was sent within one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -152,8 +153,8 @@ impl Context<'_> {
     }
 
     /// Members in an order that differs from operation to operation, live ones first.
-    pub fn spread(&self, members: &[MemberIndex]) -> Vec<MemberIndex> {
-        let mut order = members.to_vec();
+    pub fn spread(&self, members: &[MemberIndex]) -> SmallVec<[MemberIndex; 8]> {
+        let mut order = SmallVec::from_slice(members);
         if !order.is_empty() {
             let by = (self.random % order.len() as u128) as usize;
             order.rotate_left(by);

@@ -1,18 +1,19 @@
 //! Counting: how many members of every live set have a record.
 
-use std::collections::BTreeSet;
-
 use kvcore::{
     placement::{MemberIndex, Placement, ReplicaSet},
     planted::{self, Bug},
     slot::Slot,
 };
+use smallvec::SmallVec;
+
+use super::few::Few;
 
 /// Write quorums of a slot: so many of each of its live sets.
 #[derive(Debug, Clone)]
 pub struct WriteQuorum {
-    sets: Vec<(ReplicaSet, usize)>,
-    holders: BTreeSet<MemberIndex>,
+    sets: SmallVec<[(ReplicaSet, usize); 1]>,
+    holders: Few<MemberIndex, (), 4>,
 }
 
 impl WriteQuorum {
@@ -27,28 +28,27 @@ impl WriteQuorum {
         });
         Self {
             sets: sets.collect(),
-            holders: BTreeSet::new(),
+            holders: Few::default(),
         }
     }
 
     /// Notes that the member has the record durable, and counts.
     pub fn add(&mut self, member: MemberIndex) {
-        self.holders.insert(member);
+        self.holders.insert(member, ());
     }
 
     /// Whether the member is known to have the record.
     pub fn has(&self, member: MemberIndex) -> bool {
-        self.holders.contains(&member)
+        self.holders.has(member)
     }
 
     /// Everyone the record goes to, once each.
-    pub fn members(&self) -> Vec<MemberIndex> {
-        let all: BTreeSet<_> = self
-            .sets
-            .iter()
-            .flat_map(|(set, _)| set.members())
-            .collect();
-        all.into_iter().copied().collect()
+    pub fn members(&self) -> SmallVec<[MemberIndex; 8]> {
+        let sets = self.sets.iter();
+        let mut all: SmallVec<_> = sets.flat_map(|(set, _)| set.members()).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// Whether enough members of every set have the record.

@@ -3,8 +3,6 @@
 //! Used by writes with a version of their own, and by reads to spread what they found. A large
 //! value goes in chunks first, a few at a time to each member.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use kvcore::{
     key::Key,
@@ -17,6 +15,7 @@ use kvcore::{
 
 use super::{
     effect::{Context, Effect, Event, Progress, Tag},
+    few::Few,
     outcome::{Absent, Failure},
     quorum::WriteQuorum,
 };
@@ -84,9 +83,9 @@ pub struct Store {
     intent: Intent,
     upload: UploadId,
     quorum: WriteQuorum,
-    asks: BTreeMap<MemberIndex, Ask>,
-    resends: BTreeMap<MemberIndex, u32>,
-    tags: BTreeMap<Tag, MemberIndex>,
+    asks: Few<MemberIndex, Ask, 3>,
+    resends: Few<MemberIndex, u32, 1>,
+    tags: Few<Tag, MemberIndex, 4>,
 }
 
 impl Store {
@@ -112,9 +111,9 @@ impl Store {
             // chunks of the first may still be on their way.
             upload: UploadId(cx.upload().0 ^ u128::from_be_bytes(version.to_bytes())),
             quorum,
-            asks: BTreeMap::new(),
-            resends: BTreeMap::new(),
-            tags: BTreeMap::new(),
+            asks: Few::default(),
+            resends: Few::default(),
+            tags: Few::default(),
         };
         let members = store.quorum.members();
         // Where too few can be asked from the start, nobody is: nothing is left behind then.
@@ -149,7 +148,7 @@ impl Store {
 
     /// Whether the tag belongs to this store.
     pub fn owns(&self, tag: Tag) -> bool {
-        self.tags.contains_key(&tag)
+        self.tags.has(tag)
     }
 
     /// Whether some member may have stored the record.
@@ -174,14 +173,14 @@ impl Store {
 
     /// Takes an event that answers one of this store's tags.
     pub fn step(&mut self, cx: &mut Context<'_>, event: Event) -> Progress<StoreEnd> {
-        let Some(member) = event.tag().and_then(|tag| self.tags.remove(&tag)) else {
+        let Some(member) = event.tag().and_then(|tag| self.tags.remove(tag)) else {
             return Progress::Pending;
         };
         match event {
             Event::Reply { reply, .. } => self.on_reply(cx, member, reply),
             Event::NotSent { why, .. } => self.fail(cx, member, why),
             Event::Lost { why, .. } => {
-                let asked = matches!(self.asks[&member], Ask::Asked);
+                let asked = matches!(self.asks.get(member), Some(Ask::Asked));
                 self.asks.insert(
                     member,
                     Ask::Failed {
@@ -215,7 +214,7 @@ impl Store {
             }
             Reply::Superseded { by } => Progress::Ended(StoreEnd::Superseded(by)),
             Reply::ChunkStored => {
-                if let Some(Ask::Uploading { stored, .. }) = self.asks.get_mut(&member) {
+                if let Some(Ask::Uploading { stored, .. }) = self.asks.get_mut(member) {
                     *stored += 1;
                     self.go_on(cx, member);
                 }
@@ -268,9 +267,9 @@ impl Store {
     }
 
     fn may_resend(&mut self, member: MemberIndex) -> bool {
-        let resends = self.resends.entry(member).or_default();
-        *resends += 1;
-        *resends <= RESENDS_MAX
+        let resends = self.resends.get(member).unwrap_or(&0) + 1;
+        self.resends.insert(member, resends);
+        resends <= RESENDS_MAX
     }
 
     fn fail(
@@ -292,7 +291,7 @@ impl Store {
     /// Starts with a member from the beginning.
     fn begin(&mut self, cx: &mut Context<'_>, member: MemberIndex) {
         // Chunks still on their way to it from before are not waited for.
-        self.tags.retain(|_, &mut of| of != member);
+        self.tags.retain(|_, &of| of != member);
         self.asks
             .insert(member, Ask::Uploading { next: 0, stored: 0 });
         self.go_on(cx, member);
@@ -301,7 +300,7 @@ impl Store {
     /// Sends what the window allows; the record itself once all chunks are there.
     fn go_on(&mut self, cx: &mut Context<'_>, member: MemberIndex) {
         let chunks = self.chunks();
-        let Some(Ask::Uploading { next, stored }) = self.asks.get(&member) else {
+        let Some(Ask::Uploading { next, stored }) = self.asks.get(member) else {
             return;
         };
         let (mut next, stored) = (*next, *stored);
@@ -386,7 +385,7 @@ impl Store {
         }
         let may_still = |member| {
             matches!(
-                self.asks.get(&member),
+                self.asks.get(member),
                 Some(Ask::Uploading { .. } | Ask::Asked | Ask::Teaching)
             )
         };
@@ -411,7 +410,7 @@ impl Store {
     }
 
     fn absent(&self, cx: &Context<'_>) -> Vec<Absent> {
-        let absent = self.asks.iter().filter_map(|(&member, ask)| {
+        let absent = self.asks.iter().filter_map(|(member, ask)| {
             let why = match ask {
                 // Nothing was sent to who has taken no chunk yet: it is not in the way.
                 Ask::Stored | Ask::Uploading { next: 0, .. } => return None,

@@ -1,16 +1,22 @@
 //! Running one machine to its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use kvcore::{
-    replica::CallError,
+    replica::{CallError, PendingReply},
     version::{UnixMillis, Version, VersionClock},
 };
 use parking_lot::Mutex;
 use tokio::{
     sync::OwnedSemaphorePermit,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use super::{
@@ -20,7 +26,7 @@ use super::{
 use crate::{
     limits::AFTERMATH_MS,
     machine::{
-        Context, Effect, Event, Failure, Now, Outcome, Progress, Tags, VersionSource,
+        Context, Effect, Event, Failure, Now, Outcome, Progress, Tag, Tags, VersionSource,
         read::{Read, ReadAnswer},
         scan::{Scan, ScanPage},
         write::Write,
@@ -95,7 +101,25 @@ machine!(Scan -> ScanPage, finishes: false, fn was_hedged(&self) -> bool {
     Scan::was_hedged(self)
 });
 
-type Answers = FuturesUnordered<BoxFuture<'static, Event>>;
+/// An answer on its way.
+struct Answer {
+    tag: Tag,
+    reply: PendingReply,
+}
+
+impl Future for Answer {
+    type Output = Event;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Event> {
+        let tag = self.tag;
+        let answered = Pin::new(&mut self.reply).poll(cx);
+        answered.map(|answered| match answered {
+            Ok(reply) => Event::Reply { tag, reply },
+            Err(CallError::NotSent(why)) => Event::NotSent { tag, why },
+            Err(CallError::Lost(why)) => Event::Lost { tag, why },
+        })
+    }
+}
 
 /// One operation on its way.
 struct Run<M> {
@@ -108,8 +132,10 @@ struct Run<M> {
     began_at: UnixMillis,
     random: u128,
     tags: Tags,
-    answers: Answers,
+    answers: FuturesUnordered<Answer>,
     effects: Vec<Effect>,
+    /// Which members can be asked, as of the last step.
+    live: Vec<bool>,
     patience: Patience,
     /// Length of a large value that is about to be fetched and has no room yet.
     expected: Option<usize>,
@@ -153,6 +179,7 @@ impl Broker {
             tags: Tags::default(),
             answers: FuturesUnordered::new(),
             effects: Vec::new(),
+            live: Vec::new(),
             patience,
             expected: None,
             room: None,
@@ -201,36 +228,42 @@ impl<M: Machine> Run<M> {
 
     async fn finish(&mut self) -> Outcome<M::Output> {
         let mut next = None;
+        // One timer for all steps: setting it anew costs more than most of them.
+        let mut alarm = pin!(sleep_until(self.deadline));
         loop {
             if let Progress::Ended(outcome) = self.step(next.take()) {
                 self.perform();
                 return outcome;
             }
-            if self.perform() {
+            let mut learned = self.perform();
+            while let Some(bytes) = self.expected.take() {
+                if let Err(failure) = self.make_room(bytes).await {
+                    return Outcome::NotDone(failure);
+                }
+                learned |= self.perform();
+            }
+            if learned {
                 next = Some(Event::PlacementChanged);
                 continue;
             }
-            if let Err(failure) = self.make_room().await {
-                return Outcome::NotDone(failure);
-            }
             let wake_at = self.began + Duration::from_millis(self.machine.wake_at());
+            if alarm.deadline() != wake_at {
+                alarm.as_mut().reset(wake_at);
+            }
             next = Some(tokio::select! {
+                biased;
                 Some(event) = self.answers.next() => event,
-                () = tokio::time::sleep_until(wake_at) => Event::Wake,
+                () = &mut alarm => Event::Wake,
             });
         }
     }
 
-    /// Nothing is sent before it is polled, so a read whose chunks were just asked for can wait
-    /// here until there is room for them.
-    async fn make_room(&mut self) -> Result<(), Failure> {
-        if let Some(bytes) = self.expected.take() {
-            // Whoever holds room waits for none: a value that was overtaken gives its own back.
-            self.room = None;
-            let large_values = &self.broker.0.large_values;
-            let room = large_values.room_for(bytes, self.patience, self.deadline);
-            self.room = Some(room.await?);
-        }
+    async fn make_room(&mut self, bytes: usize) -> Result<(), Failure> {
+        // Whoever holds room waits for none: a value that was overtaken gives its own back.
+        self.room = None;
+        let large_values = &self.broker.0.large_values;
+        let room = large_values.room_for(bytes, self.patience, self.deadline);
+        self.room = Some(room.await?);
         Ok(())
     }
 
@@ -243,10 +276,9 @@ impl<M: Machine> Run<M> {
     }
 
     fn with_context<T>(&mut self, step: impl FnOnce(&mut M, &mut Context<'_>) -> T) -> T {
+        self.live.clear();
         let replicas = self.view.replicas().iter();
-        let live: Vec<_> = replicas
-            .map(|replica| replica.trouble().is_none())
-            .collect();
+        self.live.extend(replicas.map(|replica| replica.is_live()));
         let elapsed = self.began.elapsed().as_millis();
         let now = Now {
             wall: self.broker.0.clock.now(),
@@ -256,7 +288,7 @@ impl<M: Machine> Run<M> {
             now,
             began_at: self.began_at,
             placement: self.view.placement(),
-            live: &live,
+            live: &self.live,
             clock: &self.broker.0.versions,
             random: self.random,
             tags: &mut self.tags,
@@ -265,10 +297,14 @@ impl<M: Machine> Run<M> {
         step(&mut self.machine, &mut cx)
     }
 
-    /// Performs the effects of a step; true when a placement was learned.
+    /// Performs the effects of a step, those before room is needed; true when a placement was
+    /// learned. What follows is asked for once there is room for it.
     fn perform(&mut self) -> bool {
         let mut learned = false;
-        for effect in self.effects.drain(..) {
+        let expects = |effect: &Effect| matches!(effect, Effect::Expect { .. });
+        let until = self.effects.iter().position(expects);
+        let until = until.map_or(self.effects.len(), |at| at + 1);
+        for effect in self.effects.drain(..until) {
             match effect {
                 Effect::Learn(placement) => {
                     self.broker.learn(placement);
@@ -279,15 +315,8 @@ impl<M: Machine> Run<M> {
                 Effect::Send { to, tag, request } => {
                     let index = self.view.placement().index_of(to);
                     let index = index.expect("machines send to members of their placement");
-                    let replica = Arc::clone(&self.view.replicas()[index.get()]);
-                    let answer = async move {
-                        match replica.call(request).await {
-                            Ok(reply) => Event::Reply { tag, reply },
-                            Err(CallError::NotSent(why)) => Event::NotSent { tag, why },
-                            Err(CallError::Lost(why)) => Event::Lost { tag, why },
-                        }
-                    };
-                    self.answers.push(answer.boxed());
+                    let reply = self.view.replicas()[index.get()].call(request);
+                    self.answers.push(Answer { tag, reply });
                 }
             }
         }

@@ -7,7 +7,6 @@ use broker::shell::first_placement::{
 };
 use kvcore::{
     placement::{Placement, Quorums},
-    replica::Replica,
     wire::{Secret, handshake::Reached},
 };
 use kvnet::{
@@ -45,7 +44,7 @@ pub(crate) async fn serve(
 ) -> ServerAddress {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
-    let replica = Arc::clone(member) as Arc<dyn Replica>;
+    let replica = member.way();
     let identity = Arc::new(Named(Arc::clone(member)));
     let (secret, shutdown) = (secret.clone(), shutdown.clone());
     tokio::spawn(server::serve(listener, replica, identity, secret, shutdown));
@@ -170,6 +169,7 @@ async fn an_interrupted_beginning_is_completed() {
         .expect("made");
     let forgetful = self::servers(3).await;
     let first = forgetful.members[0]
+        .way()
         .call(kvcore::wire::Request::Adopt(made.clone()))
         .await;
     assert!(first.is_ok());
@@ -191,7 +191,7 @@ async fn placements_that_contradict_each_other_are_refused() {
         .expect("made");
     let other = broker::shell::first_placement::make(one.members().to_vec(), 1, Quorums::default());
     let adopt = kvcore::wire::Request::Adopt(other.expect("valid"));
-    assert!(servers.members[2].call(adopt).await.is_ok());
+    assert!(servers.members[2].way().call(adopt).await.is_ok());
     let error = servers
         .placement(&servers.addresses, Bootstrap::Yes)
         .await

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -63,6 +66,11 @@ impl Member {
             chunks_served: AtomicUsize::new(0),
             state: Mutex::default(),
         }
+    }
+
+    /// The member as brokers see it.
+    pub(crate) fn way(self: &Arc<Self>) -> Arc<dyn Replica> {
+        Arc::new(Way(Arc::clone(self)))
     }
 
     pub(crate) fn set_down(&self, is_down: bool) {
@@ -275,19 +283,24 @@ impl State {
     }
 }
 
-impl Replica for Member {
-    fn call(&self, request: Request) -> PendingReply<'_> {
-        Box::pin(async move {
-            if let Some(why) = self.trouble() {
-                return Err(CallError::NotSent(why));
-            }
-            let delay_ms = self.delay_ms.load(Ordering::Relaxed);
+/// A way to a member.
+#[derive(Debug)]
+struct Way(Arc<Member>);
+
+impl Replica for Way {
+    fn call(&self, request: Request) -> PendingReply {
+        if let Some(why) = self.trouble() {
+            return PendingReply::here(Err(CallError::NotSent(why)));
+        }
+        let member = Arc::clone(&self.0);
+        PendingReply::waits(async move {
+            let delay_ms = member.delay_ms.load(Ordering::Relaxed);
             if delay_ms > 0 {
                 tokio::time::sleep(Duration::from_millis(delay_ms)).await;
             }
             let writes = matches!(request, Request::Put { .. });
-            let reply = self.answer(request);
-            if writes && self.loses_replies.load(Ordering::Relaxed) {
+            let reply = member.answer(request);
+            if writes && member.loses_replies.load(Ordering::Relaxed) {
                 return Err(CallError::Lost("the connection ended".to_owned()));
             }
             Ok(reply)
@@ -295,7 +308,7 @@ impl Replica for Member {
     }
 
     fn trouble(&self) -> Option<String> {
-        let is_down = self.is_down.load(Ordering::Relaxed);
+        let is_down = self.0.is_down.load(Ordering::Relaxed);
         is_down.then(|| "connection refused".to_owned())
     }
 }

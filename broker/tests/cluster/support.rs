@@ -52,7 +52,7 @@ pub(crate) struct MemoryDial(pub(crate) HashMap<MemberId, Arc<Member>>);
 
 impl Dial for MemoryDial {
     fn dial(&self, _: ClusterId, member: &Placed) -> Arc<dyn Replica> {
-        Arc::clone(&self.0[&member.id]) as Arc<dyn Replica>
+        self.0[&member.id].way()
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn cluster_with(members: usize, copies: usize, options: BrokerO
     let placement = placement.expect("a valid placement");
     let members: Vec<_> = ids.iter().map(|&id| Arc::new(Member::new(id))).collect();
     for member in &members {
-        let adopted = member.call(Request::Adopt(placement.clone())).await;
+        let adopted = member.way().call(Request::Adopt(placement.clone())).await;
         assert!(adopted.is_ok());
     }
     let by_id = members.iter().map(|member| (member.id, Arc::clone(member)));

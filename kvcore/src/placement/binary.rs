@@ -213,7 +213,7 @@ fn read_slot(reader: &mut Reader<'_>) -> Result<SlotPlacement, DecodeError> {
 fn read_set(reader: &mut Reader<'_>, size_less_one: u8) -> Result<ReplicaSet, DecodeError> {
     let members = (0..=size_less_one)
         .map(|_| Ok(MemberIndex(reader.u16()?)))
-        .collect::<Result<Box<[_]>, Truncated>>()?;
+        .collect::<Result<_, Truncated>>()?;
     // Kept as it came: the check refuses a set out of order, so that one placement has one form.
     Ok(ReplicaSet(members))
 }

@@ -3,8 +3,10 @@
 mod decode;
 mod encode;
 
+use bytes::BytesMut;
+
 use super::{
-    frame::{Frame, RequestId},
+    frame::{Frame, RequestId, append_frame},
     message::{Reply, Request},
     read::Truncated,
 };
@@ -85,22 +87,28 @@ mod kind {
 
 /// A request as a frame.
 pub fn encode_request(id: RequestId, request: &Request) -> Frame {
-    let (kind, body) = encode::request(request);
-    Frame {
-        kind,
-        id,
-        body: body.freeze(),
-    }
+    let mut body = BytesMut::new();
+    let kind = encode::request(request, &mut body);
+    let body = body.freeze();
+    Frame { kind, id, body }
 }
 
 /// A reply as a frame.
 pub fn encode_reply(id: RequestId, reply: &Reply) -> Frame {
-    let (kind, body) = encode::reply(reply);
-    Frame {
-        kind,
-        id,
-        body: body.freeze(),
-    }
+    let mut body = BytesMut::new();
+    let kind = encode::reply(reply, &mut body);
+    let body = body.freeze();
+    Frame { kind, id, body }
+}
+
+/// Appends the bytes of a request's frame; as [`encode_request`], with no copy between.
+pub fn append_request(out: &mut BytesMut, id: RequestId, request: &Request) {
+    append_frame(out, id, |out| encode::request(request, out));
+}
+
+/// Appends the bytes of a reply's frame; as [`encode_reply`], with no copy between.
+pub fn append_reply(out: &mut BytesMut, id: RequestId, reply: &Reply) {
+    append_frame(out, id, |out| encode::reply(reply, out));
 }
 
 /// The request in a frame.

@@ -59,23 +59,34 @@ impl Frame {
     /// The caller keeps to the receiver's limit; that is asserted, since a longer frame would
     /// end the connection.
     pub fn encode(&self, out: &mut BytesMut) {
-        let length = COUNTED_HEADER_BYTES + self.body.len();
-        assert!(
-            length <= crate::limits::FRAME_BYTES_MAX,
-            "a frame of {length} bytes is too long"
-        );
-        out.reserve(4 + length);
-        out.put_u32_le(u32::try_from(length).expect("checked against the limit"));
-        let mut crc = crc32fast::Hasher::new();
-        let mut counted = [0; 9];
-        counted[0] = self.kind;
-        counted[1..].copy_from_slice(&self.id.0.to_le_bytes());
-        crc.update(&counted);
-        crc.update(&self.body);
-        out.put_u32_le(crc.finalize());
-        out.put_slice(&counted);
-        out.put_slice(&self.body);
+        append_frame(out, self.id, |out| {
+            out.put_slice(&self.body);
+            self.kind
+        });
     }
+}
+
+/// Appends a frame whose body `put_body` appends, giving the frame's kind. As [`Frame::encode`].
+pub(super) fn append_frame(
+    out: &mut BytesMut,
+    id: RequestId,
+    put_body: impl FnOnce(&mut BytesMut) -> u8,
+) {
+    let start = out.len();
+    out.put_bytes(0, HEADER_BYTES);
+    let kind = put_body(out);
+    let frame = &mut out[start..];
+    let length = frame.len() - 4;
+    assert!(
+        length <= crate::limits::FRAME_BYTES_MAX,
+        "a frame of {length} bytes is too long"
+    );
+    let length = u32::try_from(length).expect("checked against the limit");
+    frame[..4].copy_from_slice(&length.to_le_bytes());
+    frame[8] = kind;
+    frame[9..HEADER_BYTES].copy_from_slice(&id.0.to_le_bytes());
+    let crc = crc32fast::hash(&frame[8..]);
+    frame[4..8].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// Turns a stream of bytes into frames, however it was split.

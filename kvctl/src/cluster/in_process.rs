@@ -71,14 +71,11 @@ impl InThisProcess {
 const NOT_HERE: &str = "it is not in this process, or not yet";
 
 impl Replica for InThisProcess {
-    fn call(&self, request: Request) -> PendingReply<'_> {
-        let found = self.found();
-        Box::pin(async move {
-            match found {
-                Some(replica) => replica.call(request).await,
-                None => Err(CallError::NotSent(NOT_HERE.to_owned())),
-            }
-        })
+    fn call(&self, request: Request) -> PendingReply {
+        match self.found() {
+            Some(replica) => replica.call(request),
+            None => PendingReply::here(Err(CallError::NotSent(NOT_HERE.to_owned()))),
+        }
     }
 
     fn trouble(&self) -> Option<String> {

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, time::Duration};
 use kvcore::{
     replica::{CallError, PendingReply, Replica},
     wire::{
-        Reply, Request, RequestId, Secret, decode_reply, encode_request,
+        Reply, Request, RequestId, Secret, decode_reply,
         handshake::{ClientHandshake, ClientStep, Expected, Reached},
     },
 };
@@ -13,6 +13,7 @@ use rand::{Rng, RngExt};
 use tokio::{
     net::TcpStream,
     sync::{mpsc, oneshot, watch},
+    task::yield_now,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
@@ -96,15 +97,16 @@ impl PeerClient {
 }
 
 impl Replica for PeerClient {
-    fn call(&self, request: Request) -> PendingReply<'_> {
-        Box::pin(async move {
-            if let Some(trouble) = self.trouble() {
-                return Err(CallError::NotSent(trouble));
-            }
-            let (answer, reply) = oneshot::channel();
-            self.queue.try_send(Call { request, answer }).map_err(|_| {
-                CallError::NotSent(format!("more than {PEER_QUEUE_MAX} requests wait for it"))
-            })?;
+    fn call(&self, request: Request) -> PendingReply {
+        if let Some(trouble) = self.trouble() {
+            return PendingReply::here(Err(CallError::NotSent(trouble)));
+        }
+        let (answer, reply) = oneshot::channel();
+        if self.queue.try_send(Call { request, answer }).is_err() {
+            let why = format!("more than {PEER_QUEUE_MAX} requests wait for it");
+            return PendingReply::here(Err(CallError::NotSent(why)));
+        }
+        PendingReply::waits(async move {
             reply
                 .await
                 .unwrap_or_else(|_| Err(CallError::Lost("the connection ended".to_owned())))
@@ -117,6 +119,10 @@ impl Replica for PeerClient {
             LinkState::New => Some("not connected yet".to_owned()),
             LinkState::Down(why) => Some(why.clone()),
         }
+    }
+
+    fn is_live(&self) -> bool {
+        matches!(&*self.state.borrow(), LinkState::Live(_))
     }
 }
 
@@ -225,7 +231,7 @@ impl Link {
     ) -> Result<(), StreamError> {
         let mut waiting: HashMap<RequestId, oneshot::Sender<Result<Reply, CallError>>> =
             HashMap::new();
-        let mut next_id = 1;
+        let (mut next_id, mut gathered) = (1, false);
         let mut heard = Instant::now();
         let mut heartbeat = interval(HEARTBEAT_INTERVAL);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -238,6 +244,12 @@ impl Link {
                     let _ = answer.send(reply.map_err(|error| CallError::Lost(error.to_string())));
                 }
             }
+            if writer.pending() > 0 && !gathered {
+                // Callers that are about to ask get their turn: what they ask goes along.
+                gathered = true;
+                yield_now().await;
+                continue;
+            }
             tokio::select! {
                 // What has arrived is heard before anybody is called silent: this process may have
                 // been the one that slept.
@@ -245,24 +257,34 @@ impl Link {
                 filled = reader.fill() => filled?,
                 call = self.calls.recv(), if writer.pending() < PEER_OUT_BYTES_MAX
                     && waiting.len() < PEER_QUEUE_MAX => match call {
-                    // Who gave up waiting in the queue is not worth sending for.
-                    Some(call) if call.answer.is_closed() => {}
-                    Some(call) => {
-                        let id = RequestId(next_id);
-                        next_id += 1;
-                        writer.push(&encode_request(id, &call.request));
-                        waiting.insert(id, call.answer);
+                    Some(first) => {
+                        let mut call = Some(first);
+                        while let Some(Call { request, answer }) = call {
+                            // Who gave up waiting in the queue is not worth sending for.
+                            if !answer.is_closed() {
+                                let id = RequestId(next_id);
+                                next_id += 1;
+                                writer.push_request(id, &request);
+                                waiting.insert(id, answer);
+                            }
+                            let has_room = writer.pending() < PEER_OUT_BYTES_MAX
+                                && waiting.len() < PEER_QUEUE_MAX;
+                            // What was asked meanwhile goes out with the same write.
+                            call = has_room.then(|| self.calls.try_recv().ok()).flatten();
+                        }
                     }
                     None => return Ok(()),
                 },
-                written = writer.flush_some(), if writer.pending() > 0 => written?,
+                written = writer.flush_some(), if writer.pending() > 0 => {
+                    written?;
+                    gathered = false;
+                }
                 _ = heartbeat.tick() => {
                     if heard.elapsed() > SILENCE_MAX {
                         return Err(StreamError::Silent(SILENCE_MAX));
                     }
                     if writer.pending() == 0 {
-                        let id = RequestId(0);
-                        writer.push(&encode_request(id, &Request::Ping));
+                        writer.push_request(RequestId(0), &Request::Ping);
                     }
                     // Callers that gave up leave room for others.
                     waiting.retain(|_, answer| !answer.is_closed());

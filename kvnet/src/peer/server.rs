@@ -1,18 +1,19 @@
 //! Puts a replica behind a listening socket.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, pin::pin, sync::Arc};
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use kvcore::{
-    replica::{CallError, Replica},
+    replica::{Answered, CallError, PendingReply, Replica},
     wire::{
-        Frame, Refusal, Reply, Secret, decode_request, encode_reply,
+        Frame, Refusal, Reply, RequestId, Secret, decode_request,
         handshake::{Reached, ServerHandshake, ServerStep},
     },
 };
 use rand::Rng;
 use tokio::{
     net::{TcpListener, TcpStream},
+    task::yield_now,
     time::{Instant, timeout},
 };
 
@@ -117,7 +118,8 @@ impl Connection {
         let mut in_flight = FuturesUnordered::new();
         let mut in_flight_bytes = 0;
         let (mut heard, mut wrote) = (Instant::now(), Instant::now());
-        let mut stopping = false;
+        let (mut stopping, mut gathered) = (false, false);
+        let mut stop = pin!(self.shutdown.stopped());
         loop {
             let has_room = in_flight.len() < PEER_IN_FLIGHT_MAX
                 && in_flight_bytes < PEER_IN_FLIGHT_BYTES_MAX
@@ -126,32 +128,57 @@ impl Connection {
                 && !stopping
                 && let Some(frame) = reader.buffered()?
             {
-                in_flight_bytes += frame.body.len();
-                in_flight.push(self.work(frame));
+                let bytes = frame.body.len();
+                let (id, reply) = self.begin(&frame);
+                match reply {
+                    PendingReply::Here(reply) => {
+                        writer.push_reply(id, &in_words(reply.expect("taken here")));
+                    }
+                    PendingReply::Waits(reply) => {
+                        in_flight_bytes += bytes;
+                        in_flight.push(async move { (id, in_words(reply.await), bytes) });
+                    }
+                }
                 continue;
             }
             if stopping && in_flight.is_empty() && writer.pending() == 0 {
                 return Ok(());
             }
+            if writer.pending() > 0 && !gathered {
+                // Others that are about to answer get their turn: their replies go along.
+                gathered = true;
+                yield_now().await;
+                continue;
+            }
             // Who is not being read from cannot be blamed for silence.
             let limit = if writer.pending() > 0 { wrote } else { heard } + IDLE_MAX;
             tokio::select! {
-                Some((reply, bytes)) = in_flight.next(), if writer.pending() < PEER_OUT_BYTES_MAX => {
-                    in_flight_bytes -= bytes;
+                // Replies that are ready leave with one write, before more is read. The clock is
+                // asked last: what has arrived is heard before anybody is called silent.
+                biased;
+                () = &mut stop, if !stopping => stopping = true,
+                Some(first) = in_flight.next(), if writer.pending() < PEER_OUT_BYTES_MAX => {
                     if writer.pending() == 0 {
                         wrote = Instant::now();
                     }
-                    writer.push(&reply);
+                    let mut ended = Some(first);
+                    while let Some((id, reply, bytes)) = ended {
+                        in_flight_bytes -= bytes;
+                        writer.push_reply(id, &reply);
+                        let has_room = writer.pending() < PEER_OUT_BYTES_MAX;
+                        let next = || in_flight.next().now_or_never().flatten();
+                        ended = has_room.then(next).flatten();
+                    }
                 }
                 written = writer.flush_some(), if writer.pending() > 0 => {
                     written?;
                     wrote = Instant::now();
+                    gathered = false;
                 }
                 filled = reader.fill(), if has_room && !stopping => {
                     filled?;
                     heard = Instant::now();
                 }
-                () = self.shutdown.stopped(), if !stopping => stopping = true,
                 () = tokio::time::sleep_until(limit) => {
                     if writer.pending() > 0 {
                         return Err(StreamError::Stuck(IDLE_MAX));
@@ -165,21 +192,24 @@ impl Connection {
         }
     }
 
-    /// Carries out one request; gives the reply and the request's bytes.
-    async fn work(&self, frame: Frame) -> (Frame, usize) {
-        let (id, bytes) = (frame.id, frame.body.len());
-        let reply = match decode_request(&frame) {
-            Ok(request) => {
-                // The request has its own copy of what it keeps.
-                drop(frame);
-                match self.replica.call(request).await {
-                    Ok(reply) => reply,
-                    Err(CallError::NotSent(why)) => Reply::Refused(Refusal::NotServing(why)),
-                    Err(CallError::Lost(why)) => Reply::Uncertain(why),
-                }
+    /// Begins to carry out one request.
+    fn begin(&self, frame: &Frame) -> (RequestId, PendingReply) {
+        let reply = match decode_request(frame) {
+            Ok(request) => self.replica.call(request),
+            Err(error) => {
+                let refusal = Refusal::Invalid(error.to_string());
+                PendingReply::here(Ok(Reply::Refused(refusal)))
             }
-            Err(error) => Reply::Refused(Refusal::Invalid(error.to_string())),
         };
-        (encode_reply(id, &reply), bytes)
+        (frame.id, reply)
+    }
+}
+
+/// What the one who asked is told.
+fn in_words(answered: Answered) -> Reply {
+    match answered {
+        Ok(reply) => reply,
+        Err(CallError::NotSent(why)) => Reply::Refused(Refusal::NotServing(why)),
+        Err(CallError::Lost(why)) => Reply::Uncertain(why),
     }
 }

@@ -3,7 +3,10 @@
 use std::{io, time::Duration};
 
 use bytes::{Buf, BytesMut};
-use kvcore::wire::{Frame, FrameDecoder, FrameError, handshake::HANDSHAKE_FRAME_BYTES_MAX};
+use kvcore::wire::{
+    Frame, FrameDecoder, FrameError, Reply, Request, RequestId, append_reply, append_request,
+    handshake::HANDSHAKE_FRAME_BYTES_MAX,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -93,6 +96,16 @@ impl FrameWriter {
     /// Puts a frame into the buffer.
     pub(super) fn push(&mut self, frame: &Frame) {
         frame.encode(&mut self.buffer);
+    }
+
+    /// Puts a request into the buffer.
+    pub(super) fn push_request(&mut self, id: RequestId, request: &Request) {
+        append_request(&mut self.buffer, id, request);
+    }
+
+    /// Puts a reply into the buffer.
+    pub(super) fn push_reply(&mut self, id: RequestId, reply: &Reply) {
+        append_reply(&mut self.buffer, id, reply);
     }
 
     /// Bytes that wait to be written.

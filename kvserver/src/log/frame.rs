@@ -100,6 +100,11 @@ impl Salt {
         Self(hasher.finalize())
     }
 
+    /// The same as a number.
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+
     fn header_crc(self, offset: u64, header: &[u8; CRC_AT]) -> u32 {
         // Not joined first: to read at once what was just written in pieces takes longer.
         let mut hasher = crc32fast::Hasher::new_with_initial(self.0);

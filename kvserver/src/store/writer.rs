@@ -56,20 +56,19 @@ impl<D: Disk> Writer<D> {
             if pending.bear_on(&write) {
                 self.commit_pending(std::mem::take(&mut pending), &mut replies, now);
             }
-            replies[at] = match self.admit(&write) {
-                Some(reply) => Some(reply),
-                None => match self.log.append(&write.entry()) {
-                    Ok(location) => {
-                        pending.push(PendingWrite {
-                            at,
-                            write,
-                            location,
-                        });
-                        None
-                    }
-                    Err(error) => Some(Reply::Refused(append_refusal(&error))),
-                },
-            };
+            if let Some(reply) = self.admit(&write) {
+                replies[at] = Some(reply);
+                continue;
+            }
+            let entry = write.into_entry();
+            match self.log.append(&entry) {
+                Ok(location) => pending.push(PendingWrite {
+                    at,
+                    entry,
+                    location,
+                }),
+                Err(error) => replies[at] = Some(Reply::Refused(append_refusal(&error))),
+            }
         }
         self.commit_pending(pending, &mut replies, now);
         replies
@@ -90,11 +89,11 @@ impl<D: Disk> Writer<D> {
                 }
                 for PendingWrite {
                     at,
-                    write,
+                    entry,
                     location,
                 } in pending.writes
                 {
-                    replies[at] = Some(self.apply(write, location, now));
+                    replies[at] = Some(self.apply(entry, location, now));
                 }
             }
             Err(error) => {

@@ -25,7 +25,7 @@ impl Trie {
 /// A node is worth being one, and its layout is the right one for its children.
 fn check_counts(node: &Node) {
     let header = node.header();
-    let (layout, children) = (header.layout(), header.children());
+    let (layout, children) = (node.layout(), header.children());
     if layout == Layout::Leaf {
         assert!(header.has_value(), "a leaf without a value");
         return;
@@ -54,7 +54,7 @@ fn check_edges(node: &Node) {
         children,
         "children counted wrongly"
     );
-    if header.layout().family() != Family::Direct {
+    if node.layout().family() != Family::Direct {
         assert!(
             taken[..children].iter().all(|taken| *taken),
             "a hole before the last child"

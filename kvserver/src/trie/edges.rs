@@ -1,6 +1,8 @@
 //! A node's children: finding, adding, removing and walking them, in each family of layouts.
 
-use super::layout::Family;
+use std::mem;
+
+use super::layout::{Family, Layout};
 use super::raw::Node;
 
 /// A child on the way through a node in key order.
@@ -13,17 +15,21 @@ pub(super) struct Edge<'t> {
     pub(super) child: &'t Node,
 }
 
+/// A walk has the processor fetch the child so many slots further on: it comes from memory while
+/// those before it are visited.
+const AHEAD: usize = 3;
+
 impl Node {
     /// The slot of the child behind `byte`.
+    #[inline]
     pub(super) fn find(&self, byte: u8) -> Option<usize> {
-        let header = self.header();
-        match header.layout().family() {
+        match self.layout().family() {
+            Family::Childless => None,
             // Index bytes beyond the children are zero or stale, and what stands behind the index
             // is something else: a hit there is no hit, and comes after any other.
             Family::Linear => self
                 .index_position(byte)
-                .filter(|&slot| slot < header.children()),
-            Family::Indexed => usize::from(self.index()[usize::from(byte)]).checked_sub(1),
+                .filter(|&slot| slot < self.header().children()),
             Family::Direct => {
                 let slot = usize::from(byte);
                 self.slots()[slot].is_some().then_some(slot)
@@ -32,8 +38,14 @@ impl Node {
     }
 
     /// The child behind `byte`.
+    #[inline]
     pub(super) fn child(&self, byte: u8) -> Option<&Self> {
-        self.slots()[self.find(byte)?].as_ref()
+        match self.layout() {
+            Layout::Leaf => None,
+            Layout::Direct256 => self.slots().get(usize::from(byte))?.as_ref(),
+            // No look at the number of children, as in `find`: a slot beyond them is empty.
+            _ => self.slots().get(self.index_position(byte)?)?.as_ref(),
+        }
     }
 
     /// The child in a slot that [`Self::find`] named.
@@ -45,48 +57,35 @@ impl Node {
 
     /// Adds a child behind a byte that has none, in a node with a slot left.
     pub(super) fn insert_edge(&mut self, byte: u8, child: Self) {
-        let header = self.header();
-        let count = header.children();
+        let (family, count) = (self.layout().family(), self.header().children());
         let (index, slots) = self.edges_mut();
-        match header.layout().family() {
+        match family {
             Family::Linear => {
                 let at = below(&index[..count], byte);
                 index.copy_within(at..count, at + 1);
-                slots[at..=count].rotate_right(1);
                 index[at] = byte;
-                slots[at] = Some(child);
-            }
-            Family::Indexed => {
-                index[usize::from(byte)] = slot_number(count + 1);
-                slots[count] = Some(child);
+                let mut next = Some(child);
+                for slot in &mut slots[at..=count] {
+                    mem::swap(slot, &mut next);
+                }
             }
             Family::Direct => slots[usize::from(byte)] = Some(child),
+            Family::Childless => panic!("a leaf has no slot"),
         }
         self.set_children(count + 1);
     }
 
-    /// Takes out the child behind `byte`, which [`Self::find`] found in `slot`.
-    pub(super) fn remove_edge(&mut self, byte: u8, slot: usize) -> Self {
-        let header = self.header();
-        let last = header.children() - 1;
+    /// Takes out the child in a slot that [`Self::find`] named.
+    pub(super) fn remove_edge(&mut self, slot: usize) -> Self {
+        let (family, last) = (self.layout().family(), self.header().children() - 1);
         let (index, slots) = self.edges_mut();
         let child = slots[slot].take().expect("the slot was found taken");
-        match header.layout().family() {
+        match family {
             Family::Linear => {
                 index.copy_within(slot + 1..=last, slot);
                 slots[slot..=last].rotate_left(1);
             }
-            // The taken slots stay the first ones: the last child moves into the hole.
-            Family::Indexed => {
-                index[usize::from(byte)] = 0;
-                if slot < last {
-                    let number = slot_number(last + 1);
-                    let moved = index.iter().position(|&present| present == number);
-                    index[moved.expect("every taken slot has a byte")] = slot_number(slot + 1);
-                    slots.swap(slot, last);
-                }
-            }
-            Family::Direct => {}
+            Family::Direct | Family::Childless => {}
         }
         self.set_children(last);
         child
@@ -94,17 +93,13 @@ impl Node {
 
     /// Moves all children of `self` to `target`, which has none yet and slots enough.
     pub(super) fn move_edges(&mut self, target: &mut Self) {
-        let (from, to) = (self.header(), target.header());
-        let both_linear =
-            from.layout().family() == Family::Linear && to.layout().family() == Family::Linear;
-        if both_linear || from.layout() == to.layout() {
+        let children = self.header().children();
+        if self.layout() == target.layout() {
             let (index, slots) = self.edges_mut();
             let (target_index, target_slots) = target.edges_mut();
-            let index_bytes = index.len().min(target_index.len());
-            let slot_count = slots.len().min(target_slots.len());
-            target_index[..index_bytes].copy_from_slice(&index[..index_bytes]);
-            target_slots[..slot_count].swap_with_slice(&mut slots[..slot_count]);
-            target.set_children(from.children());
+            target_index.copy_from_slice(index);
+            target_slots.swap_with_slice(slots);
+            target.set_children(children);
             self.set_children(0);
             return;
         }
@@ -120,31 +115,28 @@ impl Node {
     /// Where a walk in key order begins that skips the children behind bytes below `byte`.
     pub(super) fn lower_bound(&self, byte: u8) -> usize {
         let header = self.header();
-        match header.layout().family() {
+        match self.layout().family() {
             Family::Linear => below(&self.index()[..header.children()], byte),
-            Family::Indexed | Family::Direct => usize::from(byte),
+            Family::Direct | Family::Childless => usize::from(byte),
         }
     }
 
     /// The first child in key order from a place on: 0, [`Self::lower_bound`] or [`Edge::next`].
     pub(super) fn edge_from(&self, place: usize) -> Option<Edge<'_>> {
         let header = self.header();
-        let (place, byte, slot) = match header.layout().family() {
+        let (place, byte, slot) = match self.layout().family() {
             Family::Linear if place < header.children() => (place, self.index()[place], place),
-            Family::Linear => return None,
-            Family::Indexed => {
-                let rest = &self.index()[place..];
-                let byte = place + rest.iter().position(|&number| number != 0)?;
-                (byte, byte_of(byte), usize::from(self.index()[byte]) - 1)
-            }
+            Family::Linear | Family::Childless => return None,
             Family::Direct => {
                 let byte = place + self.slots()[place..].iter().position(Option::is_some)?;
                 (byte, byte_of(byte), byte)
             }
         };
-        let child = self.slots()[slot]
-            .as_ref()
-            .expect("the slot was found taken");
+        let slots = self.slots();
+        if let Some(Some(soon)) = slots.get(slot + AHEAD) {
+            soon.fetch_start();
+        }
+        let child = slots[slot].as_ref().expect("the slot was found taken");
         Some(Edge {
             next: place + 1,
             byte,
@@ -156,10 +148,6 @@ impl Node {
 /// How many bytes of an index are below `byte`, without a guess at each.
 fn below(index: &[u8], byte: u8) -> usize {
     index.iter().filter(|&&present| present < byte).count()
-}
-
-fn slot_number(number: usize) -> u8 {
-    u8::try_from(number).expect("an indexed node has 128 slots")
 }
 
 fn byte_of(place: usize) -> u8 {

@@ -3,26 +3,19 @@
 //! ```text
 //!  bit  0..16   length of the prefix
 //!      16..25   number of children, 0..=256
-//!      25..29   layout
-//!      29..31   width of the value's length: no value, 1, 2 or 4 bytes
+//!      25..27   width of the value's length: no value, 1, 2 or 4 bytes
 //! ```
 //!
 //! Packed by hand because half of all nodes are leaves: with a field each, every leaf would be
 //! four bytes larger.
 
-use super::layout::Layout;
-
 const CHILDREN_SHIFT: u32 = 16;
 const CHILDREN_MASK: u32 = 0x1ff;
-const LAYOUT_SHIFT: u32 = 25;
-const WIDTH_SHIFT: u32 = 29;
+const WIDTH_SHIFT: u32 = 25;
 const WIDTH_MASK: u32 = 0b11;
 
 /// The longest prefix a header can describe.
 pub(super) const PREFIX_BYTES_MAX: usize = u16::MAX as usize;
-
-// The layout's bits end where the width's begin.
-const _: () = assert!((Layout::COUNT - 1) << LAYOUT_SHIFT < 1 << WIDTH_SHIFT);
 
 /// In how many bytes a node has the length of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,21 +48,15 @@ impl Width {
     }
 }
 
-/// What is known of a node without following its pointers.
+/// What is known of a node, beside its layout, without following its pointers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header(u32);
 
 impl Header {
     /// A node without children.
-    pub(super) fn new(layout: Layout, prefix_bytes: usize, width: Width) -> Self {
+    pub(super) fn new(prefix_bytes: usize, width: Width) -> Self {
         let prefix = u16::try_from(prefix_bytes).expect("a prefix is shorter than the longest key");
-        let header = Self(u32::from(prefix) | (layout as u32) << LAYOUT_SHIFT);
-        header.with_width(width)
-    }
-
-    /// How the children are arranged.
-    pub(super) fn layout(self) -> Layout {
-        Layout::from_bits(self.0 >> LAYOUT_SHIFT)
+        Self(u32::from(prefix)).with_width(width)
     }
 
     /// The length of the prefix.
@@ -99,10 +86,6 @@ impl Header {
 
     /// The same node with another number of children.
     pub(super) fn with_children(self, children: usize) -> Self {
-        assert!(
-            children <= self.layout().slots(),
-            "more children than slots"
-        );
         let bits = u32::try_from(children).expect("at most 256 slots") << CHILDREN_SHIFT;
         Self(self.0 & !(CHILDREN_MASK << CHILDREN_SHIFT) | bits)
     }

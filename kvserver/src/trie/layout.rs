@@ -1,9 +1,12 @@
 //! The closed set of node layouts, and when a node moves from one to the next.
 //!
 //! The idea is that of Leis, Kemper, Neumann, *The Adaptive Radix Tree* (ICDE 2013): a node is as
-//! wide as its children need. The paper has four widths; this set has thirteen, because a slot
+//! wide as its children need. The paper has four widths; this set has twelve, because a slot
 //! that no child takes costs as much as a fifth of a small key with its value. Steps are no finer
 //! than what allocators tell apart.
+//!
+//! From 65 children on a node has a slot for every byte. What the paper has in between, a table from
+//! byte to slot, would take two thirds of the memory, but a step down would wait for memory twice.
 //!
 //! ```text
 //!  name        index bytes                      child slots   finds a byte by
@@ -11,17 +14,16 @@
 //!  Linear2     2   sorted bytes  [a c ]         2  [A C ]     looking at 16 index bytes at once
 //!  …           …        "                       …             "
 //!  Linear64    64       "                       64            "
-//!  Indexed128  256 slot + 1, 0 is absent        128           index[byte]
 //!  Direct256   none                             256           slots[byte]
 //! ```
 
 use self::Layout::{
-    Direct256, Indexed128, Leaf, Linear2, Linear3, Linear4, Linear6, Linear8, Linear12, Linear16,
-    Linear24, Linear32, Linear48, Linear64,
+    Direct256, Leaf, Linear2, Linear3, Linear4, Linear6, Linear8, Linear12, Linear16, Linear24,
+    Linear32, Linear48, Linear64,
 };
 use super::search::WORD_BYTES;
 
-/// How a node arranges its children. The discriminant is stored in the node's header.
+/// How a node arranges its children. The discriminant is the tag of the node's pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Layout {
@@ -49,8 +51,6 @@ pub(super) enum Layout {
     Linear48,
     /// Up to 64 children, bytes sorted.
     Linear64,
-    /// Up to 128 children in no order, found through a table by byte.
-    Indexed128,
     /// Any number of children, the byte is the slot.
     Direct256,
 }
@@ -58,28 +58,28 @@ pub(super) enum Layout {
 /// What the code branches on: layouts of one family differ only in size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
+    /// There is no child.
+    Childless,
     /// The index holds the children's bytes in order, slot `i` belongs to byte `index[i]`.
     Linear,
-    /// The index holds, for every byte, its slot plus one.
-    Indexed,
     /// There is no index.
     Direct,
 }
 
-/// What the four bits of a header name; the last two, which none has, stand for a leaf.
-const NAMED: usize = 16;
+/// What four bits can name; the last three stand for nothing, in tables for a leaf.
+pub(super) const NAMED: usize = 16;
 
 /// Every layout at the place of its discriminant.
 const ALL: [Layout; NAMED] = [
     Leaf, Linear2, Linear3, Linear4, Linear6, Linear8, Linear12, Linear16, Linear24, Linear32,
-    Linear48, Linear64, Indexed128, Direct256, Leaf, Leaf,
+    Linear48, Linear64, Direct256, Leaf, Leaf, Leaf,
 ];
 
 /// Child slots of each layout.
-const SLOTS: [u16; NAMED] = [0, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256, 0, 0];
+const SLOTS: [u16; NAMED] = [0, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 256, 0, 0, 0];
 
 /// Index bytes of each layout.
-const INDEX_BYTES: [u16; NAMED] = [0, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 256, 0, 0, 0];
+const INDEX_BYTES: [u16; NAMED] = [0, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 0, 0, 0, 0];
 
 /// A node with this many children or fewer moves to the next smaller layout.
 ///
@@ -87,21 +87,40 @@ const INDEX_BYTES: [u16; NAMED] = [0, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 256
 /// and going around a boundary do not copy the node each time, while a node is never much more
 /// than half empty. Below, the copy costs no more than the leaf allocated or freed with it, and
 /// the slack would be paid on most nodes of the trie: so no slack at all.
-const SHRINK_AT: [u16; Layout::COUNT] = [0, 0, 2, 3, 4, 5, 6, 9, 12, 18, 24, 36, 48, 96];
+const SHRINK_AT: [u16; Layout::COUNT] = [0, 0, 2, 3, 4, 5, 6, 9, 12, 18, 24, 36, 48];
+
+/// The words of the longest index.
+pub(super) const WIDE_WORDS: usize = 4;
+const _: () = assert!(WIDE_WORDS * WORD_BYTES == Linear64.slots());
 
 impl Layout {
     /// How many layouts there are.
-    pub(super) const COUNT: usize = 14;
+    pub(super) const COUNT: usize = 13;
 
-    /// The layout whose discriminant is `bits`; bits beyond the discriminant's are ignored.
-    pub(super) const fn from_bits(bits: u32) -> Self {
-        ALL[bits as usize % NAMED]
+    /// The layout whose discriminant is `bits`.
+    pub(super) const fn from_bits(bits: usize) -> Self {
+        match bits {
+            1 => Linear2,
+            2 => Linear3,
+            3 => Linear4,
+            4 => Linear6,
+            5 => Linear8,
+            6 => Linear12,
+            7 => Linear16,
+            8 => Linear24,
+            9 => Linear32,
+            10 => Linear48,
+            11 => Linear64,
+            12 => Direct256,
+            0 => Leaf,
+            _ => panic!("no layout has this number"),
+        }
     }
 
     /// Which code finds a child.
     pub(super) const fn family(self) -> Family {
         match self {
-            Indexed128 => Family::Indexed,
+            Leaf => Family::Childless,
             Direct256 => Family::Direct,
             _ => Family::Linear,
         }
@@ -112,10 +131,14 @@ impl Layout {
         SLOTS[self as usize] as usize
     }
 
-    /// How many words of [`WORD_BYTES`] the index of a linear layout lies in, the last one perhaps
-    /// with bytes of what stands behind the index.
+    /// How many words of [`WORD_BYTES`] are searched for a byte of a linear layout, the last ones
+    /// perhaps with bytes of what stands behind the index: one, or what the longest index has.
     pub(super) const fn words(self) -> usize {
-        self.slots().div_ceil(WORD_BYTES)
+        if self.slots() <= WORD_BYTES {
+            1
+        } else {
+            WIDE_WORDS
+        }
     }
 
     /// How many bytes the index takes.

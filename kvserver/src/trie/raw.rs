@@ -1,22 +1,23 @@
 //! A node as one allocation behind a thin pointer: the only unsafe code of the trie.
 //!
 //! ```text
-//!  0        4                                  8-aligned
-//!  | header | index bytes | prefix bytes | pad | child slots | value's length | value |
+//!  0        4                   8-aligned
+//!  | header | index bytes | pad | child slots | prefix bytes | value's length | value |
 //! ```
 //!
 //! One allocation, because a step down the trie should cost one cache miss: what decides the
-//! step (header, index, prefix) comes first, mostly within one line. The value is last, so that
-//! another one changes nothing before it, and is there only in nodes where a key ends, as most
-//! inner nodes are not the end of one. A leaf, without slots, has no pad either.
+//! step (header and index) comes first, within one line. Where the slots are follows from the
+//! layout alone (`places`); the prefix stands behind them, as most inner nodes have none. The value
+//! is last, so that another one changes nothing before it, and is there only in nodes where a key
+//! ends, as most inner nodes are not the end of one. A leaf, without slots, has no pad either.
 //! Safe Rust has no type whose parts are sized by its own header, hence the unsafe code: this
 //! file turns the bytes into slices and leaves every decision to its callers.
 //!
 //! What the unsafe code relies on:
 //!
-//! 1. Layout and prefix length never change while a node lives, and the header's width and the
-//!    value's length only together with the allocation: the places computed from header and length
-//!    are always those that it was made for.
+//! 1. The prefix length never changes while a node lives, and the layout in its pointer, the
+//!    header's width and the value's length only together with the allocation: the places computed
+//!    from them are always those that it was made for.
 //! 2. Every byte of a node is initialised (an empty slot is `None`). A value is plain bytes, so
 //!    that nothing has to be dropped with it.
 //! 3. The number of children is a number only, no access depends on it.
@@ -24,80 +25,177 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{self, Layout as Memory};
+use std::hint;
 use std::mem;
 use std::ptr::NonNull;
 use std::slice;
 
 use super::Pieces;
 use super::header::{Header, Width};
-use super::layout::{Family, Layout};
-use super::search::WORD_BYTES;
+use super::layout::{Family, Layout, NAMED, WIDE_WORDS};
+use super::places::{self, ALIGN, HEADER_BYTES, SLOT_BYTES};
+use super::search::{WORD_BYTES, same};
 
 /// An owned node: its bytes and all that hangs below it.
+///
+/// A pointer to the bytes, in its low bits the layout. So whoever comes from the parent knows
+/// before the node's bytes have come from memory which of them to ask for, and whether it is a leaf.
 #[repr(transparent)]
 pub(super) struct Node {
-    start: NonNull<u8>,
+    tagged: NonNull<u8>,
 }
 
 /// A place for a child, no larger than the pointer.
 pub(super) type Slot = Option<Node>;
 
-const HEADER_BYTES: usize = mem::size_of::<Header>();
-const SLOT_BYTES: usize = mem::size_of::<Slot>();
-/// What every allocation is aligned to, the strictest of its parts.
-const ALIGN: usize = mem::align_of::<Slot>();
+const _: () = assert!(mem::size_of::<Slot>() == SLOT_BYTES);
+const _: () = assert!(mem::align_of::<Slot>() <= ALIGN);
+const _: () = assert!(mem::align_of::<Header>() <= ALIGN);
+const _: () = assert!(ALIGN == NAMED);
 
-const _: () = assert!(SLOT_BYTES == mem::size_of::<*const u8>());
-const _: () = assert!(ALIGN >= mem::align_of::<Header>());
+/// The bits of a pointer that name the layout.
+const TAG_MASK: usize = ALIGN - 1;
 
 // SAFETY: a node owns its bytes and its children and shares nothing.
 unsafe impl Send for Node {}
 // SAFETY: a shared node gives out shared borrows of its bytes and children only.
 unsafe impl Sync for Node {}
 
-/// Where the parts of a node begin.
-struct Places {
-    prefix: usize,
-    slots: usize,
-    value: usize,
-}
-
 impl Node {
     /// A node without children, its prefix the given pieces joined.
-    pub(super) fn new(layout: Layout, prefix: [&[u8]; 3], value: Option<Pieces<'_>>) -> Self {
+    #[inline]
+    pub(super) fn new<const N: usize>(
+        layout: Layout,
+        prefix: [&[u8]; N],
+        value: Option<Pieces<'_>>,
+    ) -> Self {
         let prefix_bytes = prefix.iter().map(|piece| piece.len()).sum();
         let length = value.map(length);
-        let header = Header::new(layout, prefix_bytes, Width::of(length));
-        let places = Places::of(header);
-        let memory = memory(header, length);
-        // SAFETY: `memory` is never empty, a header at least.
-        let allocated = unsafe { alloc::alloc(memory) };
-        let Some(start) = NonNull::new(allocated) else {
-            alloc::handle_alloc_error(memory)
-        };
-        let mut node = Self { start };
-        // SAFETY: all places up to the value's lie within `memory`, and the header is aligned as
-        // `ALIGN` is. Zeros are an index without bytes and, as `None` of a pointer that is never
+        let header = Header::new(prefix_bytes, Width::of(length));
+        let mut node = Self::allocate(layout, places::memory(layout, header, length));
+        let start = node.start();
+        // SAFETY: all places up to the value's lie within the allocation, and the header is aligned
+        // as `ALIGN` is. Zeros are an index without bytes and, as `None` of a pointer that is never
         // null, empty slots. The pieces cannot overlap memory that was allocated just now.
         unsafe {
             start.cast::<Header>().write(header);
-            let index = start.add(HEADER_BYTES);
-            index.write_bytes(0, layout.index_bytes());
-            let mut to = start.add(places.prefix);
+            let end = places::prefix(layout);
+            start.add(HEADER_BYTES).write_bytes(0, end - HEADER_BYTES);
+            let mut to = start.add(end);
             for piece in prefix {
                 to.copy_from_nonoverlapping(NonNull::from(piece).cast(), piece.len());
                 to = to.add(piece.len());
             }
-            to.write_bytes(0, places.value - places.prefix - prefix_bytes);
         }
         node.write_value(header, value);
         node
     }
 
+    /// A node of which nothing is written yet, not even a header.
+    fn allocate(layout: Layout, memory: Memory) -> Self {
+        // SAFETY: `memory` is never empty, a header at least.
+        let allocated = unsafe { alloc::alloc(memory) };
+        let Some(start) = NonNull::new(allocated) else {
+            alloc::handle_alloc_error(memory)
+        };
+        Self {
+            tagged: tagged(start, layout),
+        }
+    }
+
+    /// Moves the node from one linear layout to another that its children fit in.
+    pub(super) fn refit(&mut self, layout: Layout) {
+        let (from, header) = (self.layout(), self.header());
+        assert!(
+            from.family() == Family::Linear
+                && layout.family() == Family::Linear
+                && header.children() <= layout.slots()
+        );
+        let before = self.memory();
+        // Prefix and value stay as they are.
+        let rest = before.size() - places::prefix(from);
+        let after = Memory::from_size_align(places::prefix(layout) + rest, ALIGN)
+            .expect("a prefix and a value are limited");
+        let both = layout.slots().min(from.slots());
+        let moved = mem::ManuallyDrop::new(mem::replace(self, Self::allocate(layout, after)));
+        let (old, new) = (moved.start(), self.start());
+        // SAFETY: the places are those of the layouts that the allocations are made for, and an
+        // inner node is never so small that its memory has bytes behind the value. Children move
+        // once: the old bytes are freed as bytes. Slots beyond `both` are empty: children come
+        // first (what would be lost otherwise is memory, not soundness).
+        unsafe {
+            new.cast::<Header>().write(header);
+            let end = places::prefix(layout);
+            new.add(HEADER_BYTES).write_bytes(0, end - HEADER_BYTES);
+            new.add(HEADER_BYTES)
+                .copy_from_nonoverlapping(old.add(HEADER_BYTES), both);
+            let slots = old.add(places::slots(from));
+            new.add(places::slots(layout))
+                .copy_from_nonoverlapping(slots, both * SLOT_BYTES);
+            new.add(end)
+                .copy_from_nonoverlapping(old.add(places::prefix(from)), rest);
+            alloc::dealloc(old.as_ptr(), before);
+        }
+    }
+
+    /// How the children are arranged, without a look at the node's bytes.
+    #[inline]
+    pub(super) fn layout(&self) -> Layout {
+        let tag = self.tagged.addr().get() & TAG_MASK;
+        if tag >= Layout::COUNT {
+            // SAFETY: `tagged` is the only maker of tags, each from a layout. That the compiler
+            // knows it saves a third of a lookup's instructions: every step asks several times.
+            unsafe { hint::unreachable_unchecked() }
+        }
+        Layout::from_bits(tag)
+    }
+
     /// What this node is.
     pub(super) fn header(&self) -> Header {
         // SAFETY: (2), and the start of every node is its header.
-        unsafe { self.start.cast().read() }
+        unsafe { self.start().cast().read() }
+    }
+
+    /// The first byte.
+    fn start(&self) -> NonNull<u8> {
+        let start = self.tagged.as_ptr().map_addr(|address| address & !TAG_MASK);
+        // SAFETY: the pointer that was given a tag was not null.
+        unsafe { NonNull::new_unchecked(start) }
+    }
+
+    /// Has the processor fetch the lines of memory that a step down from this node may read beside
+    /// its first: the step then waits once for all of them. Not in the widest layout, which has its
+    /// one slot at a place that is known anyway: there, asking would cost a fifth of a lookup.
+    #[inline]
+    pub(super) fn fetch(&self) {
+        if self.layout().family() == Family::Linear {
+            for place in places::fetched(self.layout()) {
+                prefetch(self.start().as_ptr().wrapping_add(place));
+            }
+        }
+    }
+
+    /// Has the processor fetch the first line of memory.
+    pub(super) fn fetch_start(&self) {
+        prefetch(self.start().as_ptr());
+    }
+
+    /// The value of a leaf, if its prefix is `rest`.
+    ///
+    /// The length that is compared is that of `rest`, which is known before the leaf's bytes have
+    /// come from memory: the processor need not wait for them to go on with what comes after.
+    #[inline]
+    pub(super) fn leaf_value(&self, rest: &[u8]) -> Option<&[u8]> {
+        let header = self.header();
+        if self.layout() != Layout::Leaf || header.prefix_bytes() != rest.len() {
+            return None;
+        }
+        // SAFETY: (1): the prefix is as long as `rest`.
+        let suffix = unsafe { self.part(places::prefix(Layout::Leaf), rest.len()) };
+        if !same(suffix, rest) {
+            return None;
+        }
+        self.value()
     }
 
     /// The heap bytes of this node, without those of its children.
@@ -109,59 +207,70 @@ impl Node {
     pub(super) fn prefix(&self) -> &[u8] {
         let header = self.header();
         // SAFETY: (1).
-        unsafe { self.part(Places::of(header).prefix, header.prefix_bytes()) }
+        unsafe { self.part(places::prefix(self.layout()), header.prefix_bytes()) }
     }
 
     /// The index, whose meaning is the layout's.
     pub(super) fn index(&self) -> &[u8] {
         // SAFETY: (1).
-        unsafe { self.part(HEADER_BYTES, self.header().layout().index_bytes()) }
+        unsafe { self.part(HEADER_BYTES, self.layout().index_bytes()) }
     }
 
     /// Where the index of a linear node has a byte first. What stands behind the index is looked
     /// at too: a place beyond the children is none.
+    #[inline]
     pub(super) fn index_position(&self, byte: u8) -> Option<usize> {
-        let layout = self.header().layout();
-        assert!(layout.family() == Family::Linear, "an index of bytes");
-        for word in 0..layout.words() {
-            // SAFETY: a node is long enough for all words of its layout, as is asserted below, and
-            // (2). Bytes of slots are read as numbers that nothing is made of.
-            let bytes = unsafe {
-                let at = self.start.add(HEADER_BYTES + word * WORD_BYTES);
-                at.cast::<[u8; WORD_BYTES]>().read()
-            };
-            if let Some(within) = position(bytes, byte) {
-                return Some(word * WORD_BYTES + within);
+        let layout = self.layout();
+        assert!(
+            !matches!(layout, Layout::Leaf | Layout::Direct256),
+            "an index of bytes"
+        );
+        let index = self.start();
+        // SAFETY: a node is long enough for all words of its layout, as is asserted below, and
+        // (2). Bytes of slots are read as numbers that nothing is made of.
+        let found = unsafe {
+            let index = index.add(HEADER_BYTES);
+            match layout.words() {
+                1 => u64::from(matches(index.cast().read(), byte)),
+                // All at once: in which of them the byte is would be guessed wrongly.
+                _ => index
+                    .cast::<[[u8; WORD_BYTES]; WIDE_WORDS]>()
+                    .read()
+                    .iter()
+                    .rev()
+                    .fold(0, |found, word| {
+                        found << WORD_BYTES | u64::from(matches(*word, byte))
+                    }),
             }
-        }
-        None
+        };
+        (found != 0).then(|| found.trailing_zeros() as usize)
     }
 
     /// Every slot, taken or not.
     pub(super) fn slots(&self) -> &[Slot] {
-        let header = self.header();
-        let first = self.first_slot(header);
+        let layout = self.layout();
+        let first = self.first_slot(layout);
         // SAFETY: (1), (2); the borrow of `self` keeps the slots.
-        unsafe { slice::from_raw_parts(first.as_ptr(), header.layout().slots()) }
+        unsafe { slice::from_raw_parts(first.as_ptr(), layout.slots()) }
     }
 
     /// Where the slots begin. A leaf has none and no pad before them: its place is only aligned.
-    fn first_slot(&self, header: Header) -> NonNull<Slot> {
-        if header.layout() == Layout::Leaf {
+    fn first_slot(&self, layout: Layout) -> NonNull<Slot> {
+        if layout == Layout::Leaf {
             return NonNull::dangling();
         }
-        // SAFETY: inside the allocation (1), and aligned by `Places`.
-        unsafe { self.start.add(Places::of(header).slots).cast() }
+        // SAFETY: inside the allocation (1), and aligned by `places`.
+        unsafe { self.start().add(places::slots(layout)).cast() }
     }
 
     /// Index and slots, to be changed together with [`Self::set_children`].
     pub(super) fn edges_mut(&mut self) -> (&mut [u8], &mut [Slot]) {
-        let header = self.header();
-        let (layout, first) = (header.layout(), self.first_slot(header));
+        let layout = self.layout();
+        let first = self.first_slot(layout);
         // SAFETY: as in `index` and `slots`; the two do not overlap, and the exclusive borrow of
         // `self` lasts as long as both.
         unsafe {
-            let index = self.start.add(HEADER_BYTES).as_ptr();
+            let index = self.start().add(HEADER_BYTES).as_ptr();
             (
                 slice::from_raw_parts_mut(index, layout.index_bytes()),
                 slice::from_raw_parts_mut(first.as_ptr(), layout.slots()),
@@ -171,40 +280,42 @@ impl Node {
 
     /// Says how many slots are taken.
     pub(super) fn set_children(&mut self, children: usize) {
+        assert!(
+            children <= self.layout().slots(),
+            "more children than slots"
+        );
         self.set_header(self.header().with_children(children));
     }
 
     /// The value of the key that ends here.
+    #[inline]
     pub(super) fn value(&self) -> Option<&[u8]> {
-        let header = self.header();
-        let length = self.value_length(header)?;
-        let at = Places::of(header).value + header.width().bytes();
+        let (at, length) = self.value_place(self.header())?;
         // SAFETY: (1).
         Some(unsafe { self.part(at, length as usize) })
     }
 
     /// The value of the key that ends here, to change within its length.
     pub(super) fn value_mut(&mut self) -> Option<&mut [u8]> {
-        let header = self.header();
-        let length = self.value_length(header)?;
-        let at = Places::of(header).value + header.width().bytes();
+        let (at, length) = self.value_place(self.header())?;
         // SAFETY: (1), (2); the exclusive borrow of `self` keeps the value for the caller alone.
-        Some(unsafe { slice::from_raw_parts_mut(self.start.add(at).as_ptr(), length as usize) })
+        Some(unsafe { slice::from_raw_parts_mut(self.start().add(at).as_ptr(), length as usize) })
     }
 
     /// Replaces the value, in place where the length allows.
     pub(super) fn set_value(&mut self, value: Option<Pieces<'_>>) {
         let length = value.map(length);
         let header = self.header().with_width(Width::of(length));
-        let (before, after) = (self.memory(), memory(header, length));
+        let layout = self.layout();
+        let (before, after) = (self.memory(), places::memory(layout, header, length));
         if before.size() != after.size() {
             // SAFETY: allocated with `before` (1); `after` has the same alignment, is a size that
             // memory can have, and not empty.
-            let moved = unsafe { alloc::realloc(self.start.as_ptr(), before, after.size()) };
+            let moved = unsafe { alloc::realloc(self.start().as_ptr(), before, after.size()) };
             let Some(start) = NonNull::new(moved) else {
                 alloc::handle_alloc_error(after)
             };
-            self.start = start;
+            self.tagged = tagged(start, layout);
         }
         self.set_header(header);
         self.write_value(header, value);
@@ -212,7 +323,7 @@ impl Node {
 
     fn set_header(&mut self, header: Header) {
         // SAFETY: the start of every node is its header. Callers changed only what (1) allows.
-        unsafe { self.start.cast().write(header) };
+        unsafe { self.start().cast().write(header) };
     }
 
     /// Writes the value that the header and the allocation are made for already.
@@ -220,29 +331,42 @@ impl Node {
         let Some(pieces) = value else {
             return;
         };
-        let width = header.width().bytes();
+        let width = header.width();
         let length = length(pieces).to_le_bytes();
         // SAFETY: the callers' allocation has room for the width that the header names and for all
         // pieces, which borrow nothing of this node as it is borrowed exclusively.
         unsafe {
-            let mut to = self.start.add(Places::of(header).value);
-            for piece in [&length[..width], pieces[0], pieces[1]] {
+            let mut to = self.start().add(places::value(self.layout(), header));
+            match width {
+                Width::None => {}
+                Width::One => to.write(length[0]),
+                Width::Two => to.cast().write([length[0], length[1]]),
+                Width::Four => to.cast().write(length),
+            }
+            to = to.add(width.bytes());
+            for piece in pieces {
                 to.copy_from_nonoverlapping(NonNull::from(piece).cast(), piece.len());
                 to = to.add(piece.len());
             }
         }
     }
 
-    fn value_length(&self, header: Header) -> Option<u32> {
+    /// Where the value begins, and its length.
+    #[inline]
+    fn value_place(&self, header: Header) -> Option<(usize, u32)> {
         let width = header.width();
-        // SAFETY: (1); a header without a width makes an empty slice.
-        let bytes = unsafe { self.part(Places::of(header).value, width.bytes()) };
-        match (width, bytes) {
-            (Width::One, &[one]) => Some(u32::from(one)),
-            (Width::Two, &[low, high]) => Some(u32::from(u16::from_le_bytes([low, high]))),
-            (Width::Four, &[a, b, c, d]) => Some(u32::from_le_bytes([a, b, c, d])),
-            _ => None,
-        }
+        let at = places::value(self.layout(), header);
+        // SAFETY: (1): there are as many bytes as the width says.
+        let length = unsafe {
+            let start = self.start().add(at);
+            match width {
+                Width::None => return None,
+                Width::One => u32::from(start.read()),
+                Width::Two => u32::from(u16::from_le_bytes(start.cast().read())),
+                Width::Four => u32::from_le_bytes(start.cast().read()),
+            }
+        };
+        Some((at + width.bytes(), length))
     }
 
     /// Some bytes of the node.
@@ -253,12 +377,13 @@ impl Node {
     unsafe fn part(&self, at: usize, bytes: usize) -> &[u8] {
         // SAFETY: within the allocation, as the caller promises, and (2); the borrow of `self`
         // keeps the bytes.
-        unsafe { slice::from_raw_parts(self.start.add(at).as_ptr(), bytes) }
+        unsafe { slice::from_raw_parts(self.start().add(at).as_ptr(), bytes) }
     }
 
     fn memory(&self) -> Memory {
         let header = self.header();
-        memory(header, self.value_length(header))
+        let length = self.value_place(header).map(|(_, length)| length);
+        places::memory(self.layout(), header, length)
     }
 
     /// Moves all children to `pending`, so that dropping this node drops no other.
@@ -273,37 +398,36 @@ impl Node {
 impl Drop for Node {
     /// Frees the node and all below it without recursion: a trie is as deep as its longest key.
     fn drop(&mut self) {
-        let mut pending = Vec::new();
-        self.disown(&mut pending);
-        while let Some(mut node) = pending.pop() {
-            node.disown(&mut pending);
+        if self.layout() != Layout::Leaf {
+            let mut pending = Vec::new();
+            self.disown(&mut pending);
+            while let Some(mut node) = pending.pop() {
+                node.disown(&mut pending);
+            }
         }
         // SAFETY: allocated with the same memory (1), and nothing refers to it any more: children
         // were moved away.
-        unsafe { alloc::dealloc(self.start.as_ptr(), self.memory()) };
+        unsafe { alloc::dealloc(self.start().as_ptr(), self.memory()) };
     }
 }
 
-impl Places {
-    fn of(header: Header) -> Self {
-        let layout = header.layout();
-        let prefix = HEADER_BYTES + layout.index_bytes();
-        let end = prefix + header.prefix_bytes();
-        let slots = match layout {
-            Layout::Leaf => end,
-            _ => end.next_multiple_of(ALIGN),
-        };
-        Self {
-            prefix,
-            slots,
-            value: slots + layout.slots() * SLOT_BYTES,
-        }
+/// Says that what is at an address will be read soon.
+#[inline]
+fn prefetch(address: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: this is a hint: nothing is read, and no address is forbidden.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
     }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = address;
 }
 
-/// The place of the first `byte` in a word.
+/// In which places a word has a byte: a bit for each, the first lowest.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn position(word: [u8; WORD_BYTES], byte: u8) -> Option<usize> {
+#[inline]
+pub(super) fn matches(word: [u8; WORD_BYTES], byte: u8) -> u16 {
     use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
     // SAFETY: every processor of this architecture has SSE2, and the load may be unaligned.
     let found = unsafe {
@@ -311,17 +435,20 @@ pub(super) fn position(word: [u8; WORD_BYTES], byte: u8) -> Option<usize> {
         let word = _mm_loadu_si128(word.as_ptr().cast());
         _mm_movemask_epi8(_mm_cmpeq_epi8(word, wanted))
     };
-    (found != 0).then(|| found.trailing_zeros() as usize)
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a bit for each byte of the word"
+    )]
+    let bits = found.cast_unsigned() as u16;
+    bits
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) use super::search::position;
+pub(super) use super::search::matches;
 
-/// The allocation of a node whose value, if it has one, is so long.
-fn memory(header: Header, length: Option<u32>) -> Memory {
-    let value = header.width().bytes() + length.unwrap_or(0) as usize;
-    let size = Places::of(header).value + value;
-    Memory::from_size_align(size, ALIGN).expect("a prefix and a value are limited")
+/// A pointer to an allocation, which is aligned, so that the tag's bits were zero.
+fn tagged(start: NonNull<u8>, layout: Layout) -> NonNull<u8> {
+    start.map_addr(|address| address | layout as usize)
 }
 
 /// The length of a value in pieces.
@@ -330,17 +457,15 @@ fn length(pieces: Pieces<'_>) -> u32 {
     u32::try_from(bytes).expect("a value is at most VALUE_BYTES_MAX long")
 }
 
-// The words of an index end within the slots of its node, at the latest.
+// The words of an index end within the slots of its node, at the latest; it has a byte a slot.
 const _: () = {
     let mut bits = 0;
-    while (bits as usize) < Layout::COUNT {
+    while bits < Layout::COUNT {
         let layout = Layout::from_bits(bits);
         if matches!(layout.family(), Family::Linear) {
             let read = HEADER_BYTES + layout.words() * WORD_BYTES;
-            assert!(
-                read <= HEADER_BYTES + layout.index_bytes() + layout.slots() * SLOT_BYTES
-                    || layout.slots() == 0
-            );
+            assert!(read <= places::prefix(layout));
+            assert!(layout.index_bytes() == layout.slots());
         }
         bits += 1;
     }

@@ -7,13 +7,14 @@
 use std::mem;
 
 use super::Pieces;
-use super::layout::Layout;
+use super::layout::{Family, Layout};
+use super::places;
 use super::raw::Node;
 
 impl Node {
     /// A leaf: the rest of a key, and its value.
     pub(super) fn leaf(suffix: &[u8], value: Pieces<'_>, heap: &mut usize) -> Self {
-        let leaf = Self::new(Layout::Leaf, [suffix, &[], &[]], Some(value));
+        let leaf = Self::new(Layout::Leaf, [suffix], Some(value));
         *heap += leaf.bytes();
         leaf
     }
@@ -28,8 +29,8 @@ impl Node {
     /// Adds a child behind a byte that has none, widening the node if it is full.
     pub(super) fn add_child(&mut self, byte: u8, child: Self, heap: &mut usize) {
         let header = self.header();
-        if header.children() == header.layout().slots() {
-            self.change_layout(header.layout().wider(), heap);
+        if header.children() == self.layout().slots() {
+            self.change_layout(self.layout().wider(), heap);
         }
         self.insert_edge(byte, child);
     }
@@ -45,9 +46,9 @@ impl Node {
         let (&byte, own) = own
             .split_first()
             .expect("the key left the prefix before its end");
-        let lower = Self::new(self.header().layout(), [own, &[], &[]], self.pieces());
+        let lower = Self::new(self.layout(), [own], self.pieces());
         let ends_here = rest.is_empty().then_some(value);
-        let mut parent = Self::new(Layout::Linear2, [shared, &[], &[]], ends_here);
+        let mut parent = Self::new(Layout::Linear2, [shared], ends_here);
         *heap += parent.bytes();
         self.move_into(lower, heap);
         if let Some((&branch, suffix)) = rest.split_first() {
@@ -68,15 +69,15 @@ impl Node {
         }
     }
 
-    /// Removes the leaf behind `byte`, found in `slot`, and what of this node it was the reason for.
-    pub(super) fn remove_leaf(&mut self, byte: u8, slot: usize, heap: &mut usize) {
-        let leaf = self.remove_edge(byte, slot);
+    /// Removes the leaf in `slot`, and what of this node it was the reason for.
+    pub(super) fn remove_leaf(&mut self, slot: usize, heap: &mut usize) {
+        let leaf = self.remove_edge(slot);
         *heap -= leaf.bytes();
         let header = self.header();
         if header.children() == 1 && !header.has_value() {
             self.merge_with_only_child(heap);
-        } else if header.children() <= header.layout().shrink_at() {
-            self.change_layout(header.layout().smaller(), heap);
+        } else if header.children() <= self.layout().shrink_at() {
+            self.change_layout(self.layout().smaller(), heap);
         }
     }
 
@@ -85,16 +86,23 @@ impl Node {
         let edge = self.edge_from(0).expect("a node to merge has a child");
         let byte = edge.byte;
         let slot = self.find(byte).expect("the child was found");
-        let mut child = self.remove_edge(byte, slot);
+        let mut child = self.remove_edge(slot);
         let prefix = [self.prefix(), &[byte], child.prefix()];
-        let joined = Self::new(child.header().layout(), prefix, child.pieces());
+        let joined = Self::new(child.layout(), prefix, child.pieces());
         child.move_into(joined, heap);
         *heap -= self.bytes();
         *self = child;
     }
 
     fn change_layout(&mut self, layout: Layout, heap: &mut usize) {
-        let changed = Self::new(layout, [self.prefix(), &[], &[]], self.pieces());
+        let before = self.layout();
+        if before.family() == Family::Linear && layout.family() == Family::Linear {
+            self.refit(layout);
+            *heap += places::prefix(layout);
+            *heap -= places::prefix(before);
+            return;
+        }
+        let changed = Self::new(layout, [self.prefix()], self.pieces());
         self.move_into(changed, heap);
     }
 
@@ -123,11 +131,7 @@ mod tests {
         trie.insert(b"", b"root");
         let seen = |trie: &Trie| {
             trie.check_invariants();
-            trie.root
-                .as_ref()
-                .expect("the empty key is there")
-                .header()
-                .layout()
+            trie.root.as_ref().expect("the empty key is there").layout()
         };
         let grow = bytes.clone().map(|byte| {
             assert!(trie.insert(&[byte, byte], &[byte]));
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_node_walks_all_layouts_up_and_down() {
-        let expected: Vec<Layout> = (1..14).map(Layout::from_bits).collect();
+        let expected: Vec<Layout> = (1..13).map(Layout::from_bits).collect();
         let mut back = expected.clone();
         back.reverse();
         let orders: [fn(u8) -> u8; 3] = [|i| i, |i| 255 - i, |i| i.wrapping_mul(91)];
@@ -164,7 +168,6 @@ mod tests {
             Layout::Linear12,
             Layout::Linear24,
             Layout::Linear64,
-            Layout::Indexed128,
             Layout::Direct256,
         ] {
             let full = layout.smaller().slots();
@@ -174,7 +177,7 @@ mod tests {
             }
             for _ in 0..3 {
                 assert!(trie.remove(&[0]));
-                assert_eq!(trie.root.as_ref().unwrap().header().layout(), layout);
+                assert_eq!(trie.root.as_ref().unwrap().layout(), layout);
                 assert!(trie.insert(&[0], b""));
             }
         }

@@ -6,41 +6,74 @@
 /// How many bytes are searched at once.
 pub(super) const WORD_BYTES: usize = size_of::<u128>();
 
-/// The place of the first `byte` in a word, for processors that `raw` has no instruction of.
+/// In which places a word has a byte, for processors that `raw` has no instruction of.
 #[cfg(any(test, not(target_arch = "x86_64")))]
-pub(super) fn position(word: [u8; WORD_BYTES], byte: u8) -> Option<usize> {
-    const LOW_BITS: u128 = u128::from_ne_bytes([0x01; WORD_BYTES]);
-    const HIGH_BITS: u128 = u128::from_ne_bytes([0x80; WORD_BYTES]);
-    // A byte is zero where it was the wanted one. Subtracting one from each byte borrows from the
-    // sign bit of a zero byte; the borrow may mark a byte above the first zero wrongly, never one
-    // below it, and only the first is asked for.
-    let differing = u128::from_le_bytes(word) ^ (LOW_BITS * u128::from(byte));
-    let found = differing.wrapping_sub(LOW_BITS) & !differing & HIGH_BITS;
-    (found != 0).then(|| found.trailing_zeros() as usize / 8)
+pub(super) fn matches(word: [u8; WORD_BYTES], byte: u8) -> u16 {
+    let places = word.iter().rev();
+    places.fold(0, |bits, &present| bits << 1 | u16::from(present == byte))
 }
 
 /// `key` without the `prefix` it must begin with.
 ///
-/// Most inner nodes have no prefix: asking first spares them the call that compares bytes.
+/// Most inner nodes have no prefix: asking first spares them the comparison.
+#[inline]
 pub(super) fn strip<'k>(key: &'k [u8], prefix: &[u8]) -> Option<&'k [u8]> {
     if prefix.is_empty() {
-        Some(key)
+        return Some(key);
+    }
+    let (start, rest) = key.split_at_checked(prefix.len())?;
+    same(start, prefix).then_some(rest)
+}
+
+/// Whether two pieces of the same length are equal.
+///
+/// Pieces are short. Their two ends, which may overlap, are compared as one word each: that is
+/// sooner done than a call of a function which is made for all lengths.
+#[inline]
+pub(super) fn same(left: &[u8], right: &[u8]) -> bool {
+    if left.len() > 2 * WORD_BYTES {
+        left == right
+    } else if left.len() >= 16 {
+        same_ends::<16>(left, right)
+    } else if left.len() >= 8 {
+        same_ends::<8>(left, right)
+    } else if left.len() >= 4 {
+        same_ends::<4>(left, right)
     } else {
-        key.strip_prefix(prefix)
+        let mut pairs = left.iter().zip(right);
+        pairs.all(|(left, right)| left == right)
     }
 }
 
+#[inline]
+fn same_ends<const N: usize>(left: &[u8], right: &[u8]) -> bool {
+    left.first_chunk::<N>() == right.first_chunk() && left.last_chunk::<N>() == right.last_chunk()
+}
+
 /// How many bytes `left` and `right` have in common from their beginning.
+#[inline]
 pub(super) fn common_len(left: &[u8], right: &[u8]) -> usize {
-    let (left_words, _) = left.as_chunks::<8>();
-    let (right_words, _) = right.as_chunks::<8>();
-    let words = left_words
-        .iter()
-        .zip(right_words)
-        .take_while(|(left, right)| left == right);
-    let sure = words.count() * 8;
-    let rest = left[sure..].iter().zip(&right[sure..]);
-    sure + rest.take_while(|(left, right)| left == right).count()
+    let len = left.len().min(right.len());
+    let (left, right) = (&left[..len], &right[..len]);
+    let (left_words, _) = left.as_chunks();
+    let (right_words, _) = right.as_chunks();
+    for (at, words) in left_words.iter().zip(right_words).enumerate() {
+        if let Some(within) = differing(*words.0, *words.1) {
+            return at * 8 + within;
+        }
+    }
+    // What is left of the words is in the last one, as far as there is one.
+    if let (Some(left), Some(right)) = (left.last_chunk(), right.last_chunk()) {
+        return differing(*left, *right).map_or(len, |within| len - 8 + within);
+    }
+    let mut pairs = left.iter().zip(right);
+    pairs.position(|(left, right)| left != right).unwrap_or(len)
+}
+
+/// The first place at which two words differ.
+fn differing(left: [u8; 8], right: [u8; 8]) -> Option<usize> {
+    let differing = u64::from_le_bytes(left) ^ u64::from_le_bytes(right);
+    (differing != 0).then(|| differing.trailing_zeros() as usize / 8)
 }
 
 #[cfg(test)]
@@ -49,18 +82,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn position_agrees_with_a_plain_search() {
-        // 0x00, 0x01, 0x7f, 0x80 and 0xff are where borrows and sign bits could mislead.
+    fn the_instruction_agrees_with_a_plain_search() {
         let alphabet = [0x00, 0x01, 0x02, 0x7f, 0x80, 0x81, 0xfe, 0xff];
         for start in 0..8 {
             for step in 0..=9 {
                 let word = std::array::from_fn(|i| alphabet[(start + i * step / 2) % 8]);
                 for byte in 0..=u8::MAX {
-                    let plain = word.iter().position(|&candidate| candidate == byte);
-                    assert_eq!(position(word, byte), plain, "{byte} in {word:?}");
-                    assert_eq!(raw::position(word, byte), plain, "{byte} in {word:?}");
+                    let plain = matches(word, byte);
+                    for (place, present) in word.iter().enumerate() {
+                        assert_eq!(plain >> place & 1 == 1, *present == byte);
+                    }
+                    assert_eq!(raw::matches(word, byte), plain, "{byte} in {word:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn pieces_are_the_same_when_every_byte_is() {
+        for len in 0..70 {
+            let left = vec![7; len];
+            assert!(same(&left, &left.clone()));
+            assert_eq!(
+                strip(&[&left[..], b"rest"].concat(), &left),
+                Some(&b"rest"[..])
+            );
+            for at in 0..len {
+                let mut right = left.clone();
+                right[at] = 8;
+                assert!(!same(&left, &right), "{len} bytes, the one at {at} differs");
+                assert_eq!(strip(&left, &right), None);
+            }
+            assert_eq!(strip(&left, &vec![7; len + 1]), None);
         }
     }
 

@@ -1,7 +1,5 @@
 //! Collecting the newest record of a key from a read quorum.
 
-use std::collections::BTreeMap;
-
 use kvcore::{
     key::Key,
     placement::{MemberIndex, Placement},
@@ -9,10 +7,12 @@ use kvcore::{
     version::Version,
     wire::{Found, Refusal, Reply, Request, Scope, Standing},
 };
+use smallvec::SmallVec;
 
 use super::{Demand, Partial};
 use crate::machine::{
     effect::{Context, Event, Progress, Tag},
+    few::Few,
     outcome::{Absent, Failure},
 };
 
@@ -63,9 +63,9 @@ pub(super) struct Collect {
     demand: Demand,
     needed: usize,
     /// Members of the read set in the order in which they are asked.
-    order: Vec<MemberIndex>,
-    answers: BTreeMap<MemberIndex, Answer>,
-    tags: BTreeMap<Tag, MemberIndex>,
+    order: SmallVec<[MemberIndex; 8]>,
+    answers: Few<MemberIndex, Answer, 2>,
+    tags: Few<Tag, MemberIndex, 3>,
     teaches: u32,
 }
 
@@ -75,15 +75,15 @@ impl Collect {
         key: &Key,
         demand: Demand,
     ) -> (Self, Progress<Collected>) {
-        let set = cx.placement.slot(key.slot()).read_set().members().to_vec();
+        let set = cx.placement.slot(key.slot()).read_set().members();
         let needed = cx.placement.quorums().read_of(set.len());
         let mut collect = Self {
             key: key.clone(),
             demand,
             needed,
-            order: cx.spread(&set),
-            answers: BTreeMap::new(),
-            tags: BTreeMap::new(),
+            order: cx.spread(set),
+            answers: Few::default(),
+            tags: Few::default(),
             teaches: 0,
         };
         let first = match demand {
@@ -96,7 +96,7 @@ impl Collect {
     }
 
     pub(super) fn step(&mut self, cx: &mut Context<'_>, event: Event) -> Progress<Collected> {
-        let Some(member) = event.tag().and_then(|tag| self.tags.remove(&tag)) else {
+        let Some(member) = event.tag().and_then(|tag| self.tags.remove(tag)) else {
             return Progress::Pending;
         };
         match event {
@@ -128,7 +128,7 @@ impl Collect {
             Asked::Record
         };
         for member in self.order.clone() {
-            if !self.answers.contains_key(&member) && cx.is_live(member) {
+            if !self.answers.has(member) && cx.is_live(member) {
                 self.ask(cx, member, wanted);
                 wanted = Asked::Version;
             }
@@ -226,8 +226,8 @@ impl Collect {
             )
         });
         let unasked = self.order.iter().copied();
-        let unasked: Vec<_> = unasked
-            .filter(|&member| !self.answers.contains_key(&member) && cx.is_live(member))
+        let unasked: SmallVec<[_; 8]> = unasked
+            .filter(|&member| !self.answers.has(member) && cx.is_live(member))
             .take(count)
             .collect();
         for member in unasked {
@@ -348,7 +348,7 @@ impl Collect {
             _ => false,
         };
         let holders = self.answers.iter().filter(|(_, answer)| holds(answer));
-        holders.map(|(&member, _)| member).collect()
+        holders.map(|(member, _)| member).collect()
     }
 
     fn decide(&mut self, cx: &mut Context<'_>) -> Progress<Collected> {
@@ -391,7 +391,7 @@ impl Collect {
         let mut members = self.order.clone();
         members.sort_unstable();
         let absent = members.into_iter().filter_map(|member| {
-            let why = match self.answers.get(&member) {
+            let why = match self.answers.get(member) {
                 Some(Answer::Got {
                     standing: Standing::Voter,
                     ..

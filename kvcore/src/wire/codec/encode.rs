@@ -10,9 +10,9 @@ use crate::{
     wire::message::{Found, Page, Refusal, Reply, Request, Scope, ScopedSlots, Standing},
 };
 
-pub(super) fn request(request: &Request) -> (u8, BytesMut) {
-    let mut out = BytesMut::new();
-    let kind = match request {
+/// Appends the message's body; gives its kind.
+pub(super) fn request(request: &Request, out: &mut BytesMut) -> u8 {
+    match request {
         Request::Ping => kind::PING,
         Request::FetchPlacement => kind::FETCH_PLACEMENT,
         Request::Adopt(placement) => {
@@ -20,13 +20,13 @@ pub(super) fn request(request: &Request) -> (u8, BytesMut) {
             kind::ADOPT
         }
         Request::Get { scope, key } => {
-            put_scope(&mut out, scope);
-            put_key(&mut out, key);
+            put_scope(out, scope);
+            put_key(out, key);
             kind::GET
         }
         Request::GetVersion { scope, key } => {
-            put_scope(&mut out, scope);
-            put_key(&mut out, key);
+            put_scope(out, scope);
+            put_key(out, key);
             kind::GET_VERSION
         }
         Request::GetChunk {
@@ -35,9 +35,9 @@ pub(super) fn request(request: &Request) -> (u8, BytesMut) {
             version,
             index,
         } => {
-            put_scope(&mut out, scope);
-            put_key(&mut out, key);
-            put_version(&mut out, *version);
+            put_scope(out, scope);
+            put_key(out, key);
+            put_version(out, *version);
             out.put_u32_le(*index);
             kind::GET_CHUNK
         }
@@ -48,10 +48,10 @@ pub(super) fn request(request: &Request) -> (u8, BytesMut) {
             intent,
         } => {
             out.reserve(128 + record.meta().map_or(0, |meta| meta.length as usize));
-            put_scope(&mut out, scope);
-            put_key(&mut out, key);
+            put_scope(out, scope);
+            put_key(out, key);
             out.put_u8(*intent as u8);
-            put_record(&mut out, record);
+            put_record(out, record);
             kind::PUT
         }
         Request::PutChunk {
@@ -61,10 +61,10 @@ pub(super) fn request(request: &Request) -> (u8, BytesMut) {
             bytes,
         } => {
             out.reserve(64 + bytes.len());
-            put_scope(&mut out, scope);
+            put_scope(out, scope);
             out.put_u128_le(upload.0);
             out.put_u32_le(*index);
-            put_bytes(&mut out, bytes);
+            put_bytes(out, bytes);
             kind::PUT_CHUNK
         }
         Request::Scan {
@@ -74,20 +74,20 @@ pub(super) fn request(request: &Request) -> (u8, BytesMut) {
             limit,
             want,
         } => {
-            put_scoped_slots(&mut out, scope);
+            put_scoped_slots(out, scope);
             out.put_u16_le(u16::try_from(prefix.len()).expect("a prefix is no longer than a key"));
             out.put_slice(prefix);
-            put_optional_key(&mut out, after.as_ref());
+            put_optional_key(out, after.as_ref());
             out.put_u16_le(*limit);
             out.put_u8(*want as u8);
             kind::SCAN
         }
         Request::Digests { scope } => {
-            put_scoped_slots(&mut out, scope);
+            put_scoped_slots(out, scope);
             kind::DIGESTS
         }
         Request::Buckets { scope } => {
-            put_scope(&mut out, scope);
+            put_scope(out, scope);
             kind::BUCKETS
         }
         Request::Versions {
@@ -95,18 +95,17 @@ pub(super) fn request(request: &Request) -> (u8, BytesMut) {
             buckets,
             after,
         } => {
-            put_scope(&mut out, scope);
+            put_scope(out, scope);
             out.put_slice(&buckets.0);
-            put_optional_key(&mut out, after.as_ref());
+            put_optional_key(out, after.as_ref());
             kind::VERSIONS
         }
-    };
-    (kind, out)
+    }
 }
 
-pub(super) fn reply(reply: &Reply) -> (u8, BytesMut) {
-    let mut out = BytesMut::new();
-    let kind = match reply {
+/// Appends the message's body; gives its kind.
+pub(super) fn reply(reply: &Reply, out: &mut BytesMut) -> u8 {
+    match reply {
         Reply::Pong { epoch } => {
             out.put_u64_le(epoch.0);
             kind::PONG
@@ -123,43 +122,43 @@ pub(super) fn reply(reply: &Reply) -> (u8, BytesMut) {
             kind::ADOPTED
         }
         Reply::Record { standing, record } => {
-            put_standing(&mut out, *standing);
+            put_standing(out, *standing);
             if let Some(record) = record {
                 out.reserve(64 + record.meta().map_or(0, |meta| meta.length as usize));
-                put_record(&mut out, record);
+                put_record(out, record);
             }
             kind::RECORD
         }
         Reply::Version { standing, found } => {
-            put_standing(&mut out, *standing);
+            put_standing(out, *standing);
             if let Some(found) = found {
-                put_found(&mut out, *found);
+                put_found(out, *found);
             }
             kind::VERSION
         }
         Reply::Chunk(bytes) => {
             out.reserve(bytes.len() + 4);
-            put_bytes(&mut out, bytes);
+            put_bytes(out, bytes);
             kind::CHUNK
         }
         Reply::Stored { standing } => {
-            put_standing(&mut out, *standing);
+            put_standing(out, *standing);
             kind::STORED
         }
         Reply::Superseded { by } => {
-            put_version(&mut out, *by);
+            put_version(out, *by);
             kind::SUPERSEDED
         }
         Reply::ChunkStored => kind::CHUNK_STORED,
         Reply::Page(page) => {
-            put_page(&mut out, page);
+            put_page(out, page);
             kind::PAGE
         }
         Reply::Digests(digests) => {
             out.put_u16_le(u16::try_from(digests.len()).expect("one digest a slot"));
             for digest in digests {
                 out.put_u16_le(digest.slot.number());
-                put_standing(&mut out, digest.standing);
+                put_standing(out, digest.standing);
                 out.put_u64_le(digest.digest);
             }
             kind::DIGEST_LIST
@@ -172,8 +171,8 @@ pub(super) fn reply(reply: &Reply) -> (u8, BytesMut) {
             out.put_u8(u8::from(page.more));
             out.put_u16_le(u16::try_from(page.entries.len()).expect("pages are limited"));
             for entry in &page.entries {
-                put_key(&mut out, &entry.key);
-                put_version(&mut out, entry.version);
+                put_key(out, &entry.key);
+                put_version(out, entry.version);
             }
             kind::VERSION_PAGE
         }
@@ -182,11 +181,10 @@ pub(super) fn reply(reply: &Reply) -> (u8, BytesMut) {
             kind::UNCERTAIN
         }
         Reply::Refused(refusal) => {
-            put_refusal(&mut out, refusal);
+            put_refusal(out, refusal);
             kind::REFUSED
         }
-    };
-    (kind, out)
+    }
 }
 
 fn put_scope(out: &mut BytesMut, scope: &Scope) {

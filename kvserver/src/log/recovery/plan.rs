@@ -70,7 +70,7 @@ impl Plan {
                 break;
             }
         }
-        let Some((&last, tail)) = found.last_key_value() else {
+        let Some((&last, _)) = found.last_key_value() else {
             // A hint tells of a segment that was sealed, so of a log.
             return match inventory.hints.first() {
                 Some(&id) => Err(OpenError::Unreadable {
@@ -79,7 +79,7 @@ impl Plan {
                 None => Ok(None),
             };
         };
-        let end = surveys[&last].end(tail.length);
+        let end = surveys[&last].end();
         let mut plan = Self {
             found,
             surveys,

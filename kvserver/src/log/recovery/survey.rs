@@ -8,6 +8,7 @@ use super::super::{
     disk::DiskFile,
     frame::{Kind, Previous, Salt},
     recovery::inventory::{Found, creation_bytes_max},
+    room,
     segment::HeadState,
     walk::{Bad, Flaw, Step, Walk},
 };
@@ -33,6 +34,10 @@ pub(super) struct Survey {
     torn: Option<(Bad, Point)>,
     /// How the log stands at the end.
     end: Point,
+    /// Where that is.
+    stops: u64,
+    /// Where room begins that was never written over: the file's length if it has none.
+    pub written: u64,
 }
 
 /// Which bodies are looked at.
@@ -73,23 +78,25 @@ impl Survey {
     /// every header follows the one before, and what was durable ends behind the last entry, a bad
     /// body is damage, and is found when the entries are handed out.
     pub(super) fn take<F: DiskFile>(file: &Arc<F>, salt: Salt, length: u64) -> io::Result<Self> {
-        let by_headers = Self::read(file, salt, length, Bodies::OfControl)?;
+        let written = room::begins(&**file, salt, length)?;
+        let by_headers = Self::read(file, salt, (length, written), Bodies::OfControl)?;
         if by_headers.is_plain && by_headers.unchecked <= by_headers.durable {
             return Ok(by_headers);
         }
-        Self::read(file, salt, length, Bodies::All)
+        Self::read(file, salt, (length, written), Bodies::All)
     }
 
     fn read<F: DiskFile>(
         file: &Arc<F>,
         salt: Salt,
-        length: u64,
+        (length, written): (u64, u64),
         checked: Bodies,
     ) -> io::Result<Self> {
-        let mut walk = Walk::new(Arc::clone(file), salt, length);
+        let mut walk = Walk::new(Arc::clone(file), salt, length).before_room(written);
         let mut survey = Self {
             blank: true,
             is_plain: true,
+            written,
             ..Self::default()
         };
         // Bad bytes that no later mark has called durable yet.
@@ -122,6 +129,8 @@ impl Survey {
             }
             survey.end.previous = walk.previous();
         }
+        // A walk begins behind the head, which may not be whole.
+        survey.stops = walk.position().min(length);
         survey.torn = open.into_iter().next();
         Ok(survey)
     }
@@ -164,7 +173,7 @@ impl Survey {
     }
 
     /// How the segment ends if it is the last one.
-    pub(super) fn end(&self, length: u64) -> End {
+    pub(super) fn end(&self) -> End {
         match &self.torn {
             Some((bad, point)) => End {
                 kept: bad.range.start,
@@ -172,7 +181,7 @@ impl Survey {
                 flaw: Some(bad.flaw),
             },
             None => End {
-                kept: length,
+                kept: self.stops,
                 point: self.end,
                 flaw: None,
             },
@@ -266,7 +275,9 @@ mod tests {
             let file = Arc::new(disk.open_read(NAME).expect("it is there"));
             let (salt, length) = (Salt::new(7, SegmentId(1)), length as u64);
             let taken = Survey::take(&file, salt, length).expect("the disk answers");
-            let read = Survey::read(&file, salt, length, Bodies::All).expect("the disk answers");
+            let written = room::begins(&*file, salt, length).expect("the disk answers");
+            let read = Survey::read(&file, salt, (length, written), Bodies::All);
+            let read = read.expect("the disk answers");
             assert_eq!(told(&taken), told(&read), "seed {seed}");
             plain += u32::from(taken.unchecked > 0);
         }

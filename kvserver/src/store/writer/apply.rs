@@ -18,16 +18,16 @@ use super::{
         held::{Content, Held, Large},
         staging::StagedChunk,
     },
-    Write, Writer,
+    Writer,
 };
-use crate::log::{Location, disk::Disk};
+use crate::log::{Entry, Location, disk::Disk};
 
 impl<D: Disk> Writer<D> {
     /// Makes a committed write visible.
-    pub(super) fn apply(&mut self, write: Write, location: Location, now: UnixMillis) -> Reply {
-        match write {
-            Write::Put { key, record } => self.apply_put(&key, &record, location),
-            Write::Chunk {
+    pub(super) fn apply(&mut self, entry: Entry, location: Location, now: UnixMillis) -> Reply {
+        match entry {
+            Entry::Record { key, record } => self.apply_put(&key, &record, location),
+            Entry::Chunk {
                 upload,
                 slot,
                 index,

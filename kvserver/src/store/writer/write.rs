@@ -53,22 +53,19 @@ impl Write {
     }
 
     /// Its entry of the log.
-    pub(super) fn entry(&self) -> Entry {
+    pub(super) fn into_entry(self) -> Entry {
         match self {
-            Self::Put { key, record } => Entry::Record {
-                key: key.clone(),
-                record: record.clone(),
-            },
+            Self::Put { key, record } => Entry::Record { key, record },
             Self::Chunk {
                 upload,
                 slot,
                 index,
                 bytes,
             } => Entry::Chunk {
-                upload: *upload,
-                slot: *slot,
-                index: *index,
-                bytes: bytes.clone(),
+                upload,
+                slot,
+                index,
+                bytes,
             },
         }
     }
@@ -77,14 +74,19 @@ impl Write {
     fn upload(&self) -> Option<UploadId> {
         match self {
             Self::Chunk { upload, .. } => Some(*upload),
-            Self::Put { record, .. } => match &record.body {
-                Body::Value {
-                    payload: Payload::Chunked(upload),
-                    ..
-                } => Some(*upload),
-                _ => None,
-            },
+            Self::Put { record, .. } => upload_of(record),
         }
+    }
+}
+
+/// The upload that the record names, if any.
+fn upload_of(record: &Record) -> Option<UploadId> {
+    match &record.body {
+        Body::Value {
+            payload: Payload::Chunked(upload),
+            ..
+        } => Some(*upload),
+        _ => None,
     }
 }
 
@@ -92,7 +94,7 @@ impl Write {
 #[derive(Default)]
 pub(super) struct Pending {
     pub(super) writes: Vec<PendingWrite>,
-    keys: HashSet<Key>,
+    has_record: bool,
     uploads: HashSet<UploadId>,
     /// Uploads that records name, rather than chunks alone.
     claimed: HashSet<UploadId>,
@@ -102,7 +104,7 @@ pub(super) struct Pending {
 pub(super) struct PendingWrite {
     /// Its place among the writes that were asked for.
     pub(super) at: usize,
-    pub(super) write: Write,
+    pub(super) entry: Entry,
     pub(super) location: Location,
 }
 
@@ -115,25 +117,34 @@ impl Pending {
             return false;
         };
         match write {
-            Write::Put { key, .. } => self.uploads.contains(&upload) || self.keys.contains(key),
+            Write::Put { key, .. } => self.uploads.contains(&upload) || self.writes_to(key),
             Write::Chunk { .. } => self.claimed.contains(&upload),
         }
     }
 
+    /// Searched: only values in chunks ask, which are large and few.
+    fn writes_to(&self, wanted: &Key) -> bool {
+        let mut entries = self.writes.iter().map(|write| &write.entry);
+        entries.any(|entry| matches!(entry, Entry::Record { key, .. } if key == wanted))
+    }
+
     pub(super) fn push(&mut self, write: PendingWrite) {
-        if let Some(upload) = write.write.upload() {
-            self.uploads.insert(upload);
-            if let Write::Put { .. } = write.write {
-                self.claimed.insert(upload);
+        match &write.entry {
+            Entry::Record { record, .. } => {
+                self.has_record = true;
+                if let Some(upload) = upload_of(record) {
+                    self.uploads.insert(upload);
+                    self.claimed.insert(upload);
+                }
             }
-        }
-        if let Write::Put { key, .. } = &write.write {
-            self.keys.insert(key.clone());
+            Entry::Chunk { upload, .. } => {
+                self.uploads.insert(*upload);
+            }
         }
         self.writes.push(write);
     }
 
     pub(super) fn has_record(&self) -> bool {
-        !self.keys.is_empty()
+        self.has_record
     }
 }
