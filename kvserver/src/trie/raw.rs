@@ -164,14 +164,11 @@ impl Node {
     }
 
     /// Has the processor fetch the lines of memory that a step down from this node may read beside
-    /// its first: the step then waits once for all of them. Not in the widest layout, which has its
-    /// one slot at a place that is known anyway: there, asking would cost a fifth of a lookup.
+    /// its first: the step then waits once for all of them.
     #[inline]
     pub(super) fn fetch(&self) {
-        if self.layout().family() == Family::Linear {
-            for place in places::fetched(self.layout()) {
-                prefetch(self.start().as_ptr().wrapping_add(place));
-            }
+        for place in places::fetched(self.layout()).into_iter().flatten() {
+            prefetch(self.start().as_ptr().wrapping_add(place));
         }
     }
 
