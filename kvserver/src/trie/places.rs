@@ -53,23 +53,18 @@ pub(super) const fn slots(layout: Layout) -> usize {
 }
 
 /// The prefix in a layout: as many bytes as are before it, a layout takes.
+#[inline]
 pub(super) const fn prefix(layout: Layout) -> usize {
     PREFIX[layout as usize] as usize
 }
 
-/// Places in two lines of memory behind the first that a step down from a node may read, where
-/// asking for them early pays.
+/// Places in two lines of memory behind the first that a step down from a node may read.
 ///
 /// The slots are there, in layouts of up to 12 slots all of them, in wider ones the first. Always two,
-/// so that nothing is to be guessed. Layouts of up to 4 slots mostly lie in one line, and the widest
-/// has its one slot at a place that is known anyway: asking cost a fifth of a lookup there.
+/// so that nothing is to be guessed.
 #[inline]
-pub(super) fn fetched(layout: Layout) -> Option<[usize; 2]> {
-    let pays = !matches!(
-        layout,
-        Layout::Leaf | Layout::Linear2 | Layout::Linear3 | Layout::Linear4 | Layout::Direct256
-    );
-    pays.then(|| FETCHED[layout as usize].map(usize::from))
+pub(super) fn fetched(layout: Layout) -> [usize; 2] {
+    FETCHED[layout as usize].map(usize::from)
 }
 
 const FETCHED: [[u16; 2]; NAMED] = {
@@ -87,6 +82,7 @@ const FETCHED: [[u16; 2]; NAMED] = {
 };
 
 /// The value's length, and behind it the value.
+#[inline]
 pub(super) fn value(layout: Layout, header: Header) -> usize {
     prefix(layout) + header.prefix_bytes()
 }
