@@ -50,7 +50,7 @@ pub use entry::Entry;
 pub use error::{AppendError, CommitError, OpenError, ReadError};
 pub use options::{Location, LogOptions, SegmentId, SyncNow};
 pub use reader::{LogReader, SegmentScan};
-pub use recovery::{Damage, DamagedRange, RecoveredEntry, Recovery};
+pub use recovery::{Damage, DamagedRange, Recovered, RecoveredContent, RecoveredEntry, Recovery};
 
 /// The log of one member, owned by the one thread that writes to it.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl<D: Disk> Log<D> {
     pub fn open(
         disk: Arc<D>,
         options: LogOptions,
-        visit: &mut dyn FnMut(Location, RecoveredEntry),
+        visit: &mut dyn FnMut(Location, Recovered<'_>),
     ) -> Result<(Self, Recovery), OpenError> {
         recovery::open(disk, options, visit)
     }

@@ -66,7 +66,7 @@ type Found = Vec<(Location, RecoveredEntry)>;
 fn open<D: Disk>(disk: &Arc<D>, load: bool) -> Result<(Log<D>, Recovery, Found), OpenError> {
     let mut found = Vec::new();
     let (log, recovery) = Log::open(Arc::clone(disk), options(load), &mut |at, entry| {
-        found.push((at, entry));
+        found.push((at, entry.to_entry()));
     })?;
     Ok((log, recovery, found))
 }

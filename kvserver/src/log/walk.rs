@@ -6,8 +6,6 @@
 use kvcore::planted::{self, Bug};
 use std::{io, ops::Range, sync::Arc};
 
-use bytes::Bytes;
-
 use super::{
     disk::DiskFile,
     frame::{HEADER_BYTES, Header, Kind, MAGIC, Previous, Salt},
@@ -39,7 +37,7 @@ pub(super) struct Walk<F> {
 
 /// What the walk meets.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum Step<'w> {
     /// A good record.
     Record {
         /// Its first byte.
@@ -47,10 +45,10 @@ pub(super) enum Step {
         /// Its header.
         header: Header,
         /// Its body.
-        body: Bytes,
+        body: &'w [u8],
     },
-    /// Bytes that are no record.
-    Bad(Bad),
+    /// Bytes that are no record; rare, and kept apart so that records stay short.
+    Bad(Box<Bad>),
 }
 
 /// Bytes that are no record.
@@ -126,18 +124,34 @@ impl<F: DiskFile> Walk<F> {
     }
 
     /// The next record or bad range; `None` at the end.
-    pub(super) fn step(&mut self) -> io::Result<Option<Step>> {
+    pub(super) fn step(&mut self) -> io::Result<Option<Step<'_>>> {
+        self.step_checking(|_| true)
+    }
+
+    /// The same, where only the bodies that are asked for have to pass their check.
+    pub(super) fn step_checking(
+        &mut self,
+        wants: impl FnOnce(&Header) -> bool,
+    ) -> io::Result<Option<Step<'_>>> {
         let start = self.position;
         let left = self.end.saturating_sub(start);
         if left == 0 || start >= self.room {
             return Ok(None);
         }
         if self.footer_seen {
-            return Ok(Some(self.bad(self.end, Damage::None, Flaw::BehindFooter)));
+            return Ok(Some(Step::Bad(self.bad(
+                self.end,
+                Damage::None,
+                Flaw::BehindFooter,
+            ))));
         }
         if left < HEADER_BYTES as u64 {
             self.look_at_rest()?;
-            return Ok(Some(self.bad(self.end, Damage::All, Flaw::CutShort)));
+            return Ok(Some(Step::Bad(self.bad(
+                self.end,
+                Damage::All,
+                Flaw::CutShort,
+            ))));
         }
         let salt = self.salt;
         let Some(header) = Header::parse(self.bytes(start, HEADER_BYTES)?, salt, start) else {
@@ -147,26 +161,28 @@ impl<F: DiskFile> Walk<F> {
             } else {
                 Flaw::Header
             };
-            return self.resynchronise(flaw).map(Some);
+            return self.resynchronise(flaw).map(|bad| Some(Step::Bad(bad)));
         };
-        let slots = header.slot.map_or(Damage::None, Damage::of);
+        let slots = || header.slot.map_or(Damage::None, Damage::of);
         let record_end = start + u64::from(header.record_bytes());
         if record_end > self.end {
             self.look_at_rest()?;
-            return Ok(Some(self.bad(self.end, slots, Flaw::CutShort)));
+            return Ok(Some(Step::Bad(self.bad(self.end, slots(), Flaw::CutShort))));
         }
         self.previous = header.as_previous();
         let record = self.bytes(start, header.record_bytes() as usize)?;
-        let body = Bytes::copy_from_slice(&record[HEADER_BYTES..]);
-        let is_accepted = header.accepts(&body) || planted::is(Bug::TornTailUnchecked);
+        let is_accepted = !wants(&header)
+            || header.accepts(&record[HEADER_BYTES..])
+            || planted::is(Bug::TornTailUnchecked);
         let is_left = !is_accepted && room::is_left_in(salt, start, record);
         // Zeros stand in for what cannot be read, and may happen to be right.
         if !is_accepted || self.is_unreadable(&(start..record_end)) {
             let flaw = if is_left { Flaw::Unwritten } else { Flaw::Body };
-            return Ok(Some(self.bad(record_end, slots, flaw)));
+            return Ok(Some(Step::Bad(self.bad(record_end, slots(), flaw))));
         }
         self.position = record_end;
         self.footer_seen = header.kind == Kind::Footer;
+        let body = self.buffered(start + HEADER_BYTES as u64, header.body_bytes as usize);
         Ok(Some(Step::Record {
             offset: start,
             header,
@@ -179,7 +195,7 @@ impl<F: DiskFile> Walk<F> {
         self.previous
     }
 
-    fn bad(&mut self, end: u64, slots: Damage, flaw: Flaw) -> Step {
+    fn bad(&mut self, end: u64, slots: Damage, flaw: Flaw) -> Box<Bad> {
         let range = self.position..end;
         let flaw = if self.is_unreadable(&range) {
             Flaw::Unreadable
@@ -187,7 +203,7 @@ impl<F: DiskFile> Walk<F> {
             flaw
         };
         self.position = end;
-        Step::Bad(Bad { range, slots, flaw })
+        Box::new(Bad { range, slots, flaw })
     }
 
     /// Whether the disk could not read any of these bytes, as far as they were read.
@@ -204,7 +220,7 @@ impl<F: DiskFile> Walk<F> {
     }
 
     /// Passes the bytes up to the next header that can be trusted.
-    fn resynchronise(&mut self, flaw: Flaw) -> io::Result<Step> {
+    fn resynchronise(&mut self, flaw: Flaw) -> io::Result<Box<Bad>> {
         let (start, salt, end) = (self.position, self.salt, self.room);
         let mut at = start + 1;
         while at + HEADER_BYTES as u64 <= end {
@@ -248,7 +264,12 @@ impl<F: DiskFile> Walk<F> {
                 }
             }
         }
+        Ok(self.buffered(offset, length))
+    }
+
+    /// These bytes of the file, which were read before.
+    fn buffered(&self, offset: u64, length: usize) -> &[u8] {
         let start = usize::try_from(offset - self.buffer_start).expect("within the buffer");
-        Ok(&self.buffer[start..start + length])
+        &self.buffer[start..start + length]
     }
 }

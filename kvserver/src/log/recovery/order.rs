@@ -14,7 +14,7 @@ use super::{
         space::{Segment, Space, State},
         walk::Flaw,
     },
-    Damage, DamagedRange, RecoveredEntry, Recovery,
+    Damage, DamagedRange, Recovered, Recovery,
     inventory::{Inventory, failed},
     plan::Plan,
     renew,
@@ -27,7 +27,7 @@ use super::{
 pub(in super::super) fn open<D: Disk>(
     disk: Arc<D>,
     options: LogOptions,
-    visit: &mut dyn FnMut(Location, RecoveredEntry),
+    visit: &mut dyn FnMut(Location, Recovered<'_>),
 ) -> Result<(Log<D>, Recovery), OpenError> {
     let segment_bytes = options.segment_bytes;
     if !(LogOptions::SEGMENT_BYTES_MIN..=LogOptions::SEGMENT_BYTES_MAX).contains(&segment_bytes) {
@@ -51,7 +51,7 @@ impl Plan {
         files: Arc<Files<D>>,
         options: LogOptions,
         inventory: &Inventory,
-        visit: &mut dyn FnMut(Location, RecoveredEntry),
+        visit: &mut dyn FnMut(Location, Recovered<'_>),
     ) -> Result<(Log<D>, Recovery), OpenError> {
         let mut space = Space::default();
         let mut recovery = self.report();
@@ -128,7 +128,7 @@ impl Plan {
         let (state, lines) = if replayed.damaged.iter().any(lost) {
             (State::Damaged, None)
         } else {
-            (State::Sealed, Some(replayed.lines))
+            (State::Sealed, replayed.lines)
         };
         self.damaged.extend(replayed.damaged);
         let live = replayed.live;

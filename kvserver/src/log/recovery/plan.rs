@@ -183,7 +183,7 @@ impl Plan {
 fn survey<D: Disk>(files: &Files<D>, id: SegmentId, found: &Found) -> Result<Survey, OpenError> {
     let name = segment_name(id);
     let file = files.disk.open_read(&name).map_err(failed("open", &name))?;
-    Survey::take(Arc::new(file), files.salt(id), found.length).map_err(failed("read", &name))
+    Survey::take(&Arc::new(file), files.salt(id), found.length).map_err(failed("read", &name))
 }
 
 fn all_lost(segment: SegmentId, reason: &'static str) -> DamagedRange {
