@@ -116,7 +116,7 @@ fn files(seed: u64, options: &StoreOptions) -> Vec<(String, Vec<u8>)> {
 struct Known {
     recovery: Recovery,
     sums: (u64, u64, u64),
-    /// `memory_bytes` and the rest of the log's figures say where each record is held to be.
+    /// What lives in the log says which records are held to be dead.
     log: LogStats,
     slots: Vec<String>,
 }
@@ -129,14 +129,19 @@ fn known(opened: &Opened<MemoryDisk>) -> Known {
     } = opened;
     let mut slots = Vec::new();
     for slot in Slot::all() {
-        let mut lines = format!("{:?} {:?}", store.digest(slot), store.buckets(slot));
+        let mut lines = vec![format!(
+            "{:?} {:?}",
+            store.digest(slot),
+            store.buckets(slot)
+        )];
         for entry in store.versions(slot, &BucketSet::FULL, None).entries {
-            lines += &format!("{} {:?}", entry.key, store.get(&entry.key));
+            lines.push(format!("{} {:?}", entry.key, store.get(&entry.key)));
             for index in 0..2 {
-                lines += &format!("{:?}", store.chunk(&entry.key, entry.version, index));
+                let chunk = store.chunk(&entry.key, entry.version, index);
+                lines.push(format!("{chunk:?}"));
             }
         }
-        slots.push(lines);
+        slots.push(lines.concat());
     }
     Known {
         recovery: recovery.clone(),

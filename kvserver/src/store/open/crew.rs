@@ -25,7 +25,7 @@ const THREADS_MAX: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
 /// Sheaves that wait for a thread: enough for it not to wait in turn while a disk is slow for a
 /// moment.
-const WAITING_MAX: usize = 16;
+const WAITING_MAX: usize = 32;
 
 impl Opening {
     /// As is fastest where nothing else runs.

@@ -15,7 +15,7 @@ const GROUP_SLOTS: usize = 32;
 const GROUPS: usize = SLOTS / GROUP_SLOTS;
 
 /// Bytes of one group's records that go together.
-const TOGETHER_BYTES_MIN: usize = 128 * 1024;
+const TOGETHER_BYTES_MIN: usize = 64 * 1024;
 
 /// The same for a large log. What waits is at most as much for every group, and a payload more.
 const TOGETHER_BYTES_MAX: usize = 512 * 1024;
