@@ -32,6 +32,7 @@ mod hint;
 mod options;
 mod reader;
 mod recovery;
+mod room;
 mod sectors;
 mod segment;
 mod space;
@@ -49,7 +50,7 @@ pub use entry::Entry;
 pub use error::{AppendError, CommitError, OpenError, ReadError};
 pub use options::{Location, LogOptions, SegmentId, SyncNow};
 pub use reader::{LogReader, SegmentScan};
-pub use recovery::{Damage, DamagedRange, RecoveredEntry, Recovery};
+pub use recovery::{Damage, DamagedRange, Recovered, RecoveredContent, RecoveredEntry, Recovery};
 
 /// The log of one member, owned by the one thread that writes to it.
 #[derive(Debug)]
@@ -98,7 +99,7 @@ impl<D: Disk> Log<D> {
     pub fn open(
         disk: Arc<D>,
         options: LogOptions,
-        visit: &mut dyn FnMut(Location, RecoveredEntry),
+        visit: &mut dyn FnMut(Location, Recovered<'_>),
     ) -> Result<(Self, Recovery), OpenError> {
         recovery::open(disk, options, visit)
     }
@@ -272,7 +273,10 @@ impl<D: Disk> Log<D> {
         self.commit_batch(SyncNow::Yes)?;
         // Only now: the mark says that everything before it is durable.
         self.write_mark(Occasion::Closed)?;
-        self.sync_active()
+        self.sync_active()?;
+        // Opening would do it, too.
+        let _ = self.active.cut_room();
+        Ok(())
     }
 
     /// Why the log takes no writes, if so.

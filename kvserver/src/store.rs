@@ -32,7 +32,7 @@ use kvcore::{
 
 use self::shelf::Shelves;
 pub use self::{
-    open::{Opened, open},
+    open::{Opened, Opening, open},
     read::{ReadFailure, ScanRequest},
 };
 use crate::log::{LogReader, disk::Disk};
@@ -48,6 +48,8 @@ pub struct StoreOptions {
     pub memory_limit: Option<u64>,
     /// Size of a log segment, in bytes.
     pub segment_bytes: u32,
+    /// Who builds the tries while the store is opened.
+    pub opening: Opening,
 }
 
 impl Default for StoreOptions {
@@ -57,6 +59,7 @@ impl Default for StoreOptions {
             sync: SyncMode::Always,
             memory_limit: None,
             segment_bytes: 64 * 1024 * 1024,
+            opening: Opening::on_all_cores(),
         }
     }
 }

@@ -48,6 +48,15 @@ pub const VALUE_BYTES_MAX: usize = u32::MAX as usize;
 /// copy them together first.
 pub type Pieces<'v> = [&'v [u8]; 2];
 
+/// What becomes of a value that is there when another comes for its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict<T> {
+    /// It stays.
+    Keep(T),
+    /// The other takes its place.
+    Replace(T),
+}
+
 /// An ordered map from byte strings to byte strings.
 pub struct Trie {
     root: Option<Node>,
@@ -145,6 +154,21 @@ impl Trie {
         value: Pieces<'_>,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Option<T> {
+        self.replace_if(key, value, |before| Verdict::Replace(read(before)))
+    }
+
+    /// Sets the value of `key` if it has none or `judge` says so of the one it has, which it may
+    /// change within its length; gives back what `judge` does.
+    ///
+    /// # Panics
+    ///
+    /// As [`Trie::insert`].
+    pub fn replace_if<T>(
+        &mut self,
+        key: &[u8],
+        value: Pieces<'_>,
+        judge: impl FnOnce(&mut [u8]) -> Verdict<T>,
+    ) -> Option<T> {
         assert!(
             key.len() <= KEY_BYTES_MAX,
             "a key of {} bytes is too long",
@@ -169,10 +193,13 @@ impl Trie {
                 }
             }
             let Some((&byte, tail)) = rest.split_first() else {
-                let before = node.value().map(read);
-                node.put_value(value, heap);
-                if before.is_some() {
-                    return before;
+                match node.value_mut().map(judge) {
+                    Some(Verdict::Keep(kept)) => return Some(kept),
+                    Some(Verdict::Replace(before)) => {
+                        node.put_value(value, heap);
+                        return Some(before);
+                    }
+                    None => node.put_value(value, heap),
                 }
                 break;
             };

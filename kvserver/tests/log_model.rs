@@ -118,7 +118,7 @@ impl Model {
         let mut state = State::new();
         let mut superseded = Vec::new();
         let (mut log, recovery) = Log::open(Arc::clone(&self.disk), options, &mut |at, entry| {
-            let RecoveredEntry::Record { key, record, .. } = entry else {
+            let RecoveredEntry::Record { key, record, .. } = entry.to_entry() else {
                 panic!("no chunk was appended");
             };
             let number = (0..KEYS).find(|&number| self::key(number) == key).unwrap();

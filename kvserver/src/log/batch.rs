@@ -1,8 +1,11 @@
 //! The batch of entries that one commit writes, and the segment it goes to.
 
+use std::io;
+
 use super::{
     Entry, Location, SegmentId,
     control::{Mark, push_mark, push_retired},
+    disk::DiskFile,
     error::AppendError,
     frame::{BODY_BYTES_MAX, HEADER_BYTES, Previous, Salt, push},
     hint::Lines,
@@ -19,6 +22,8 @@ pub(super) struct Active<F> {
     pub salt: Salt,
     /// Where the next batch goes.
     pub end: u32,
+    /// Where the room ahead of that ends; not above `end` when there is none.
+    pub room: u32,
     /// Every byte below is durable.
     pub durable: u32,
     /// The last record.
@@ -38,6 +43,17 @@ pub(super) struct Batch {
     pub records: u64,
     /// Bytes of the entries' records, marks and retirements not counted.
     pub live: u64,
+}
+
+impl<F: DiskFile> Active<F> {
+    /// Gives back the room ahead of the end.
+    pub(super) fn cut_room(&mut self) -> io::Result<()> {
+        if self.room > self.end {
+            self.file.truncate(u64::from(self.end))?;
+            self.room = self.end;
+        }
+        Ok(())
+    }
 }
 
 impl Batch {

@@ -14,6 +14,7 @@ use super::{
     disk::{Disk, DiskFile},
     frame::SEGMENTS_MAX,
     hint::{self, Lines},
+    room,
     segment::{Head, creation, segment_name},
     space::{Segment, State},
 };
@@ -63,7 +64,7 @@ impl<D: Disk> Log<D> {
             if announce {
                 self.regime = Regime::Relaxed;
             }
-            self.write_batch()?;
+            self.write_batch(sync)?;
             if announce {
                 self.sync_active()?;
             }
@@ -79,13 +80,13 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    fn write_batch(&mut self) -> Result<(), CommitError> {
+    fn write_batch(&mut self, sync: SyncNow) -> Result<(), CommitError> {
         let mark = self.mark(Occasion::Batch);
         self.batch.settle(&self.active, mark);
-        let Self { batch, active, .. } = self;
-        if let Err(error) = active.file.write_at(u64::from(active.end), &batch.bytes) {
+        if let Err(error) = self.write_bytes(sync) {
             return Err(self.take_back(&error));
         }
+        let Self { batch, active, .. } = self;
         active.end += u32::try_from(batch.bytes.len()).expect("segments are limited");
         active.previous = batch.previous;
         if batch.records == 0 {
@@ -103,6 +104,35 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
+    /// Writes the batch's bytes, with room behind them where that is due.
+    fn write_bytes(&mut self, sync: SyncNow) -> io::Result<()> {
+        let Self { batch, active, .. } = self;
+        let (start, bytes) = (u64::from(active.end), batch.bytes.len());
+        let end = start + bytes as u64;
+        let room = u32::try_from(end)
+            .ok()
+            .filter(|_| sync == SyncNow::Yes)
+            .and_then(|end| room::to_make(end, bytes, active.room, self.options.segment_bytes));
+        if let Some(room) = room {
+            room::fill(active.salt, end..u64::from(room), &mut batch.bytes);
+            let written = active.file.write_at(start, &batch.bytes);
+            batch.bytes.truncate(bytes);
+            match written {
+                Ok(()) => {
+                    active.room = room;
+                    return Ok(());
+                }
+                // There may be enough for the batch alone.
+                Err(error) if is_full(&error) => {
+                    active.file.truncate(start)?;
+                    active.room = active.end;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        active.file.write_at(start, &batch.bytes)
+    }
+
     /// Undoes a write that failed for want of room; poisons if that fails, or for other errors.
     fn take_back(&mut self, error: &io::Error) -> CommitError {
         if !is_full(error) {
@@ -116,6 +146,7 @@ impl<D: Disk> Log<D> {
             return self.poison("a failed write could not be undone", &error);
         }
         self.active.durable = self.active.end;
+        self.active.room = self.active.end;
         self.batch.clear();
         CommitError::DiskFull {
             reason: error.to_string(),
@@ -217,6 +248,9 @@ impl<D: Disk> Log<D> {
 
     /// Writes the footer and syncs it; false if there is no room.
     fn seal(&mut self) -> Result<bool, CommitError> {
+        if let Err(error) = self.active.cut_room() {
+            return Err(self.poison("room could not be given back", &error));
+        }
         let active = &self.active;
         let bytes = footer(active.salt, active.end, active.previous);
         if let Err(error) = active.file.write_at(u64::from(active.end), &bytes) {
@@ -278,6 +312,7 @@ impl<D: Disk> Log<D> {
             salt: self.files.salt(id),
             file,
             end,
+            room: end,
             durable: end,
             previous,
             marked: end,

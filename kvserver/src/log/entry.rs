@@ -11,7 +11,7 @@
 use bytes::Bytes;
 use kvcore::{
     key::Key,
-    limits::{CHUNK_BYTES, CHUNKS_MAX, VALUE_BYTES_MAX},
+    limits::{CHUNK_BYTES, CHUNKS_MAX, KEY_BYTES_MAX, KEY_BYTES_MIN, VALUE_BYTES_MAX},
     record::{Body, Format, Payload, Record, UploadId, ValueMeta},
     slot::Slot,
     version::{UnixMillis, Version},
@@ -19,7 +19,7 @@ use kvcore::{
 
 use super::{
     frame::{Kind, u16_at, u32_at, u64_at, u128_at},
-    recovery::RecoveredEntry,
+    recovery::{Recovered, RecoveredContent},
 };
 
 /// What one log record holds.
@@ -116,9 +116,20 @@ impl Entry {
     /// The entry with this body; `None` if it is none.
     pub(super) fn from_body(kind: Kind, slot: Slot, body: &Bytes) -> Option<Self> {
         Some(
-            match RecoveredEntry::from_body(kind, slot, body, Values::Loaded)? {
-                RecoveredEntry::Record { key, record, .. } => Self::Record { key, record },
-                RecoveredEntry::Chunk {
+            match Recovered::from_body(kind, slot, body, Values::Loaded)? {
+                Recovered::Record {
+                    key,
+                    version,
+                    content,
+                    ..
+                } => Self::Record {
+                    key: Key::new(body.slice_ref(key)).ok()?,
+                    record: Record {
+                        version,
+                        body: content.to_body(|payload| body.slice_ref(payload)),
+                    },
+                },
+                Recovered::Chunk {
                     upload,
                     slot,
                     index,
@@ -128,7 +139,7 @@ impl Entry {
                     upload,
                     slot,
                     index,
-                    bytes: bytes?,
+                    bytes: body.slice_ref(bytes?),
                 },
             },
         )
@@ -193,23 +204,24 @@ fn write_record(key: &Key, record: &Record, out: &mut Vec<u8>) -> usize {
     payload_start
 }
 
-impl RecoveredEntry {
+impl<'b> Recovered<'b> {
     /// What a body, or a hint's part of it, says; `None` if it is not one of this kind and slot.
-    pub(super) fn from_body(kind: Kind, slot: Slot, body: &Bytes, values: Values) -> Option<Self> {
-        let entry = match kind {
-            Kind::Record => read_record(body, values)?,
-            Kind::Chunk => read_chunk(slot, body, values)?,
-            Kind::Mark | Kind::Retired | Kind::Roster | Kind::Footer => return None,
-        };
-        match &entry {
-            Self::Record { key, .. } if key.slot() != slot => None,
-            _ => Some(entry),
+    pub(super) fn from_body(
+        kind: Kind,
+        slot: Slot,
+        body: &'b [u8],
+        values: Values,
+    ) -> Option<Self> {
+        match kind {
+            Kind::Record => read_record(slot, body, values),
+            Kind::Chunk => read_chunk(slot, body, values),
+            Kind::Mark | Kind::Retired | Kind::Roster | Kind::Footer => None,
         }
     }
 }
 
-fn read_chunk(slot: Slot, body: &Bytes, values: Values) -> Option<RecoveredEntry> {
-    let head = body.first_chunk::<CHUNK_HEAD_BYTES>()?;
+fn read_chunk(slot: Slot, body: &[u8], values: Values) -> Option<Recovered<'_>> {
+    let (head, bytes) = body.split_first_chunk::<CHUNK_HEAD_BYTES>()?;
     let whole = match values {
         Values::Elided { .. } if body.len() != CHUNK_HEAD_BYTES => return None,
         Values::Elided { body_bytes } => body_bytes,
@@ -220,16 +232,16 @@ fn read_chunk(slot: Slot, body: &Bytes, values: Values) -> Option<RecoveredEntry
         .filter(|&length| length <= CHUNK_BYTES)?;
     let length = u32::try_from(length).ok()?;
     let index = u32_at(head, 16);
-    ((index as usize) < CHUNKS_MAX).then(|| RecoveredEntry::Chunk {
+    ((index as usize) < CHUNKS_MAX).then(|| Recovered::Chunk {
         upload: UploadId(u128_at(head, 0)),
         slot,
         index,
         length,
-        bytes: (values == Values::Loaded).then(|| body.slice(CHUNK_HEAD_BYTES..)),
+        bytes: (values == Values::Loaded).then_some(bytes),
     })
 }
 
-fn read_record(body: &Bytes, values: Values) -> Option<RecoveredEntry> {
+fn read_record(slot: Slot, body: &[u8], values: Values) -> Option<Recovered<'_>> {
     let version = Version::from_bytes(*body.first_chunk::<16>()?);
     let state = *body.get(16)?;
     let head_bytes = if state == 0 {
@@ -240,63 +252,54 @@ fn read_record(body: &Bytes, values: Values) -> Option<RecoveredEntry> {
     let head = body.get(..head_bytes)?;
     let payload_start = head_bytes + usize::from(u16_at(head, 17));
     let key = body.get(head_bytes..payload_start)?;
-    let key = match values {
-        Values::Loaded => Key::new(body.slice_ref(key)),
-        // A slice would keep the whole body in memory for the sake of the key.
-        Values::Skipped | Values::Elided { .. } => Key::copy_from(key),
+    let is_key = (KEY_BYTES_MIN..=KEY_BYTES_MAX).contains(&key.len());
+    if !is_key || Slot::of(key) != slot {
+        return None;
     }
-    .ok()?;
-    if state == 0 {
-        let whole = body.len() == payload_start && head[19] == 0;
-        return whole.then(|| RecoveredEntry::Record {
-            key,
-            record: Record::tombstone(version),
-            payload_loaded: true,
-        });
-    }
-    let meta = read_meta(head.get(19..)?)?;
-    let (payload, payload_loaded) = match state {
-        1 => {
-            let whole = match values {
-                Values::Elided { .. } if body.len() != payload_start => return None,
-                Values::Elided { body_bytes } => body_bytes,
-                Values::Loaded | Values::Skipped => body.len(),
-            };
-            if whole.checked_sub(payload_start)? != meta.length as usize {
-                return None;
-            }
-            match values {
-                Values::Loaded => (Payload::Whole(body.slice(payload_start..)), true),
-                Values::Skipped | Values::Elided { .. } => {
-                    (Payload::Whole(Bytes::new()), meta.length == 0)
-                }
-            }
+    let content = if state == 0 {
+        if body.len() != payload_start || head[19] != 0 {
+            return None;
         }
-        2 => {
-            let upload: [u8; 16] = body.get(payload_start..)?.try_into().ok()?;
-            (
-                Payload::Chunked(UploadId(u128::from_le_bytes(upload))),
-                true,
-            )
-        }
-        _ => return None,
+        RecoveredContent::Tombstone
+    } else {
+        read_value(state, read_meta(&head[19..])?, body, payload_start, values)?
     };
-    check_length(&meta, &payload)?;
-    let body = Body::Value { meta, payload };
-    Some(RecoveredEntry::Record {
+    Some(Recovered::Record {
         key,
-        record: Record { version, body },
-        payload_loaded,
+        slot,
+        version,
+        content,
     })
 }
 
-/// The length a description may give, by where the payload is.
-fn check_length(meta: &ValueMeta, payload: &Payload) -> Option<()> {
-    let most = match payload {
-        Payload::Whole(_) => CHUNK_BYTES,
-        Payload::Chunked(_) => VALUE_BYTES_MAX,
-    };
-    (meta.length as usize <= most).then_some(())
+fn read_value(
+    state: u8,
+    meta: ValueMeta,
+    body: &[u8],
+    payload_start: usize,
+    values: Values,
+) -> Option<RecoveredContent<'_>> {
+    let length = meta.length as usize;
+    let payload = body.get(payload_start..)?;
+    match state {
+        1 => {
+            let whole = match values {
+                Values::Elided { .. } if !payload.is_empty() => return None,
+                Values::Elided { body_bytes } => body_bytes,
+                Values::Loaded | Values::Skipped => body.len(),
+            };
+            if whole.checked_sub(payload_start)? != length || length > CHUNK_BYTES {
+                return None;
+            }
+            let has_it = values == Values::Loaded || length == 0;
+            Some(RecoveredContent::Whole(meta, has_it.then_some(payload)))
+        }
+        2 => {
+            let upload = UploadId(u128::from_le_bytes(payload.try_into().ok()?));
+            (length <= VALUE_BYTES_MAX).then_some(RecoveredContent::Chunked(meta, upload))
+        }
+        _ => None,
+    }
 }
 
 fn read_meta(bytes: &[u8]) -> Option<ValueMeta> {

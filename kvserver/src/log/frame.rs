@@ -30,6 +30,9 @@ pub(super) const HEADER_BYTES: usize = 24;
 /// The same, to add to a body's length.
 const HEADER_BYTES_U32: u32 = 24;
 
+/// Where in a header its own CRC stands.
+const CRC_AT: usize = 20;
+
 /// Starts every header.
 pub(super) const MAGIC: [u8; 2] = [0xB7, 0x4C];
 
@@ -97,7 +100,13 @@ impl Salt {
         Self(hasher.finalize())
     }
 
-    fn header_crc(self, offset: u64, header: &[u8]) -> u32 {
+    /// The same as a number.
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+
+    fn header_crc(self, offset: u64, header: &[u8; CRC_AT]) -> u32 {
+        // Not joined first: to read at once what was just written in pieces takes longer.
         let mut hasher = crc32fast::Hasher::new_with_initial(self.0);
         hasher.update(&offset.to_le_bytes());
         hasher.update(header);
@@ -117,7 +126,8 @@ impl Kind {
         }
     }
 
-    fn has_slot(self) -> bool {
+    /// Whether it is an entry's, which belongs to a slot.
+    pub(super) fn has_slot(self) -> bool {
         matches!(self, Self::Record | Self::Chunk)
     }
 
@@ -138,7 +148,8 @@ impl Header {
     /// The header at the start of `bytes`, which lie at `offset`; `None` if there is none to trust.
     pub(super) fn parse(bytes: &[u8], salt: Salt, offset: u64) -> Option<Self> {
         let bytes = bytes.first_chunk::<HEADER_BYTES>()?;
-        if bytes[..2] != MAGIC || u32_at(bytes, 20) != salt.header_crc(offset, &bytes[..20]) {
+        let (summed, _) = bytes.split_first_chunk::<CRC_AT>()?;
+        if bytes[..2] != MAGIC || u32_at(bytes, CRC_AT) != salt.header_crc(offset, summed) {
             return None;
         }
         let kind = Kind::from_number(bytes[2])?;
@@ -203,8 +214,11 @@ pub(super) fn push(
     header[8..12].copy_from_slice(&body_bytes.to_le_bytes());
     header[12..16].copy_from_slice(&previous.bytes.to_le_bytes());
     header[16..20].copy_from_slice(&crc32fast::hash(body).to_le_bytes());
-    let crc = salt.header_crc(base + start as u64, &header[..20]);
-    header[20..].copy_from_slice(&crc.to_le_bytes());
+    let (summed, sum) = header
+        .split_first_chunk_mut::<CRC_AT>()
+        .expect("a header is longer");
+    let crc = salt.header_crc(base + start as u64, summed);
+    sum.copy_from_slice(&crc.to_le_bytes());
     Previous {
         slot,
         bytes: body_bytes + HEADER_BYTES_U32,

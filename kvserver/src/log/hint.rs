@@ -14,14 +14,13 @@
 
 use std::{io, ops::Range};
 
-use bytes::Bytes;
 use kvcore::{
     limits::KEY_BYTES_MAX,
     slot::{Slot, SlotSet},
 };
 
 use super::{
-    Damage, Location, RecoveredEntry, SegmentId,
+    Damage, Location, Recovered, SegmentId,
     disk::{Disk, DiskFile},
     entry::Values,
     frame::{HEADER_BYTES, Kind, u16_at, u32_at, u64_at, u128_at},
@@ -46,11 +45,14 @@ impl Lines {
     /// Adds the record at an offset, by its header fields and the part of its body to keep.
     pub(super) fn push(&mut self, at: Location, kind: Kind, slot: Slot, part: &[u8]) {
         let size = u16::try_from(part.len()).expect("keys are limited");
-        self.bytes.extend_from_slice(&at.offset.to_le_bytes());
-        self.bytes.extend_from_slice(&at.length.to_le_bytes());
-        self.bytes.extend_from_slice(&slot.number().to_le_bytes());
-        self.bytes.push(kind as u8);
-        self.bytes.extend_from_slice(&size.to_le_bytes());
+        let mut head = [0; LINE_HEAD_BYTES];
+        head[..4].copy_from_slice(&at.offset.to_le_bytes());
+        head[4..8].copy_from_slice(&at.length.to_le_bytes());
+        head[8..10].copy_from_slice(&slot.number().to_le_bytes());
+        head[10] = kind as u8;
+        head[11..].copy_from_slice(&size.to_le_bytes());
+        self.bytes.reserve(LINE_HEAD_BYTES + part.len());
+        self.bytes.extend_from_slice(&head);
         self.bytes.extend_from_slice(part);
         self.count += 1;
     }
@@ -108,7 +110,7 @@ pub(super) fn write<D: Disk>(
     })
 }
 
-/// A hint whose checksums were good.
+/// A hint whose checksums are good; its lines may make no sense all the same.
 #[derive(Debug)]
 pub(super) struct Hint<F> {
     file: F,
@@ -120,8 +122,13 @@ pub(super) struct Hint<F> {
 }
 
 impl<F: DiskFile> Hint<F> {
-    /// Opens and checks a hint; `None` if there is none that can be trusted.
-    pub(super) fn open<D: Disk<File = F>>(
+    /// Opens a hint and checks it whole; `None` if there is none that can be trusted.
+    pub(super) fn open<D: Disk<File = F>>(disk: &D, of: (u128, SegmentId)) -> Option<Self> {
+        Self::open_summed(disk, of).filter(Self::lines_are_good)
+    }
+
+    /// Opens a hint and checks its sums alone.
+    pub(super) fn open_summed<D: Disk<File = F>>(
         disk: &D,
         (log, segment): (u128, SegmentId),
     ) -> Option<Self> {
@@ -145,7 +152,7 @@ impl<F: DiskFile> Hint<F> {
             // A line is never longer than its record.
             && hint.lines_bytes <= hint.segment_bytes
             && hint.file.length().ok()? == hint.lines_bytes + HEAD_BYTES as u64;
-        (good && hint.lines_crc().ok()? == crc && hint.lines_are_good()).then_some(hint)
+        (good && hint.lines_crc().ok()? == crc).then_some(hint)
     }
 
     fn lines_crc(&self) -> io::Result<u32> {
@@ -164,13 +171,13 @@ impl<F: DiskFile> Hint<F> {
     }
 
     /// Whether every line can be read: all or nothing, since what was visited stays visited.
-    fn lines_are_good(&self) -> bool {
+    pub(super) fn lines_are_good(&self) -> bool {
         let mut count = 0_u32;
         self.visit(&mut |_, _| count += 1) && count == self.count
     }
 
     /// Hands out every line in order; false when it came to one that makes no sense.
-    pub(super) fn visit(&self, visit: &mut dyn FnMut(Location, RecoveredEntry)) -> bool {
+    pub(super) fn visit(&self, visit: &mut dyn FnMut(Location, Recovered<'_>)) -> bool {
         let mut buffer = Vec::new();
         let mut buffered = 0..0;
         let mut at = 0;
@@ -201,7 +208,7 @@ impl<F: DiskFile> Hint<F> {
         true
     }
 
-    fn line(&self, bytes: &[u8]) -> Option<(Location, RecoveredEntry, usize)> {
+    fn line<'b>(&self, bytes: &'b [u8]) -> Option<(Location, Recovered<'b>, usize)> {
         let head = bytes.get(..LINE_HEAD_BYTES)?;
         let location = Location {
             segment: self.segment,
@@ -216,10 +223,10 @@ impl<F: DiskFile> Hint<F> {
         let end = u64::from(location.offset) + u64::from(location.length);
         let body_bytes = (location.length as usize).checked_sub(HEADER_BYTES)?;
         let size = LINE_HEAD_BYTES + usize::from(u16_at(head, 11));
-        let part = Bytes::copy_from_slice(bytes.get(LINE_HEAD_BYTES..size)?);
+        let part = bytes.get(LINE_HEAD_BYTES..size)?;
         let slot = Slot::new(u16_at(head, 8)).ok()?;
         let values = Values::Elided { body_bytes };
-        let entry = RecoveredEntry::from_body(kind, slot, &part, values)?;
+        let entry = Recovered::from_body(kind, slot, part, values)?;
         (end <= self.segment_bytes).then_some((location, entry, size))
     }
 

@@ -169,7 +169,7 @@ impl<D: Disk> Iterator for SegmentScan<D> {
                     offset,
                     header,
                     body,
-                })) => (offset, header, body),
+                })) => (offset, header, Bytes::copy_from_slice(body)),
                 Err(source) => {
                     self.walk = None;
                     return Some(Err(ReadError::Io { segment, source }));

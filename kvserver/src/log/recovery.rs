@@ -5,8 +5,9 @@ use std::{fmt, ops::Range};
 use bytes::Bytes;
 use kvcore::{
     key::Key,
-    record::{Record, UploadId},
+    record::{Body, Payload, Record, UploadId, ValueMeta},
     slot::{Slot, SlotSet},
+    version::Version,
 };
 
 use super::{Location, options::SegmentId};
@@ -21,7 +22,48 @@ mod tail;
 
 pub(super) use order::open;
 
-/// What opening a log hands to its visitor for every record in it.
+/// What opening a log hands to its visitor for every record in it: borrowed from what was read,
+/// since a log has millions.
+#[derive(Debug, Clone, Copy)]
+pub enum Recovered<'b> {
+    /// A record of a key.
+    Record {
+        /// The key: as many bytes as one may have.
+        key: &'b [u8],
+        /// Its slot.
+        slot: Slot,
+        /// The record's version.
+        version: Version,
+        /// What the record says.
+        content: RecoveredContent<'b>,
+    },
+    /// A chunk of a value.
+    Chunk {
+        /// The chunks it belongs to.
+        upload: UploadId,
+        /// The slot of the key whose value it is.
+        slot: Slot,
+        /// Its place in the value.
+        index: u32,
+        /// Its bytes' number.
+        length: u32,
+        /// Its bytes, where values are loaded.
+        bytes: Option<&'b [u8]>,
+    },
+}
+
+/// What a recovered record says.
+#[derive(Debug, Clone, Copy)]
+pub enum RecoveredContent<'b> {
+    /// The key was deleted.
+    Tombstone,
+    /// A value, and its payload if that was loaded or is empty.
+    Whole(ValueMeta, Option<&'b [u8]>),
+    /// A value in chunks.
+    Chunked(ValueMeta, UploadId),
+}
+
+/// The same, to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecoveredEntry {
     /// A record of a key.
@@ -96,12 +138,60 @@ pub struct DamagedRange {
     pub reason: &'static str,
 }
 
-impl RecoveredEntry {
+impl Recovered<'_> {
     /// The slot it belongs to.
     pub fn slot(&self) -> Slot {
+        match *self {
+            Self::Record { slot, .. } | Self::Chunk { slot, .. } => slot,
+        }
+    }
+
+    /// A copy to keep.
+    pub fn to_entry(&self) -> RecoveredEntry {
+        match *self {
+            Self::Record {
+                key,
+                version,
+                content,
+                ..
+            } => RecoveredEntry::Record {
+                key: Key::copy_from(key).expect("recovery checks keys"),
+                record: Record {
+                    version,
+                    body: content.to_body(Bytes::copy_from_slice),
+                },
+                payload_loaded: !matches!(content, RecoveredContent::Whole(_, None)),
+            },
+            Self::Chunk {
+                upload,
+                slot,
+                index,
+                length,
+                bytes,
+            } => RecoveredEntry::Chunk {
+                upload,
+                slot,
+                index,
+                length,
+                bytes: bytes.map(Bytes::copy_from_slice),
+            },
+        }
+    }
+}
+
+impl RecoveredContent<'_> {
+    /// As the body of a record, empty where the payload was not loaded.
+    pub(super) fn to_body(self, keep: impl FnOnce(&[u8]) -> Bytes) -> Body {
         match self {
-            Self::Record { key, .. } => key.slot(),
-            Self::Chunk { slot, .. } => *slot,
+            Self::Tombstone => Body::Tombstone,
+            Self::Whole(meta, payload) => Body::Value {
+                meta,
+                payload: Payload::Whole(payload.map_or_else(Bytes::new, keep)),
+            },
+            Self::Chunked(meta, upload) => Body::Value {
+                meta,
+                payload: Payload::Chunked(upload),
+            },
         }
     }
 }

@@ -6,12 +6,11 @@
 use kvcore::planted::{self, Bug};
 use std::{io, ops::Range, sync::Arc};
 
-use bytes::Bytes;
-
 use super::{
     disk::DiskFile,
     frame::{HEADER_BYTES, Header, Kind, MAGIC, Previous, Salt},
     recovery::Damage,
+    room,
     sectors::read_around,
     segment::HEAD_BYTES,
 };
@@ -30,13 +29,15 @@ pub(super) struct Walk<F> {
     buffer_start: u64,
     previous: Previous,
     footer_seen: bool,
+    /// Where room begins that was never written over.
+    room: u64,
     /// Bytes met so far that the disk cannot read, in order.
     unreadable: Vec<Range<u64>>,
 }
 
 /// What the walk meets.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum Step<'w> {
     /// A good record.
     Record {
         /// Its first byte.
@@ -44,10 +45,10 @@ pub(super) enum Step {
         /// Its header.
         header: Header,
         /// Its body.
-        body: Bytes,
+        body: &'w [u8],
     },
-    /// Bytes that are no record.
-    Bad(Bad),
+    /// Bytes that are no record; rare, and kept apart so that records stay short.
+    Bad(Box<Bad>),
 }
 
 /// Bytes that are no record.
@@ -73,6 +74,9 @@ pub(super) enum Flaw {
     Body,
     /// There is something behind the footer.
     BehindFooter,
+    /// Some of them were never written: room that was made ahead. A sync would have written them,
+    /// so what should be there was never durable.
+    Unwritten,
     /// The disk cannot read some of them.
     Unreadable,
 }
@@ -85,6 +89,7 @@ impl Flaw {
             Self::Header => "no record header passes its check",
             Self::Body => "the body of a record does not pass its check",
             Self::BehindFooter => "there are bytes behind the footer",
+            Self::Unwritten => "a record was not written to its end",
             Self::Unreadable => "the disk cannot read them",
         }
     }
@@ -102,44 +107,82 @@ impl<F: DiskFile> Walk<F> {
             buffer_start: 0,
             previous: Previous::default(),
             footer_seen: false,
+            room: end,
             unreadable: Vec::new(),
         }
     }
 
+    /// The same, over a file that has room from there on.
+    pub(super) fn before_room(mut self, room: u64) -> Self {
+        self.room = room;
+        self
+    }
+
+    /// Where it stands: behind what it gave.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
     /// The next record or bad range; `None` at the end.
-    pub(super) fn step(&mut self) -> io::Result<Option<Step>> {
+    pub(super) fn step(&mut self) -> io::Result<Option<Step<'_>>> {
+        self.step_checking(|_| true)
+    }
+
+    /// The same, where only the bodies that are asked for have to pass their check.
+    pub(super) fn step_checking(
+        &mut self,
+        wants: impl FnOnce(&Header) -> bool,
+    ) -> io::Result<Option<Step<'_>>> {
         let start = self.position;
         let left = self.end.saturating_sub(start);
-        if left == 0 {
+        if left == 0 || start >= self.room {
             return Ok(None);
         }
         if self.footer_seen {
-            return Ok(Some(self.bad(self.end, Damage::None, Flaw::BehindFooter)));
+            return Ok(Some(Step::Bad(self.bad(
+                self.end,
+                Damage::None,
+                Flaw::BehindFooter,
+            ))));
         }
         if left < HEADER_BYTES as u64 {
             self.look_at_rest()?;
-            return Ok(Some(self.bad(self.end, Damage::All, Flaw::CutShort)));
+            return Ok(Some(Step::Bad(self.bad(
+                self.end,
+                Damage::All,
+                Flaw::CutShort,
+            ))));
         }
         let salt = self.salt;
         let Some(header) = Header::parse(self.bytes(start, HEADER_BYTES)?, salt, start) else {
-            return self.resynchronise().map(Some);
+            let header = self.bytes(start, HEADER_BYTES)?;
+            let flaw = if room::is_left_in(salt, start, header) {
+                Flaw::Unwritten
+            } else {
+                Flaw::Header
+            };
+            return self.resynchronise(flaw).map(|bad| Some(Step::Bad(bad)));
         };
-        let slots = header.slot.map_or(Damage::None, Damage::of);
+        let slots = || header.slot.map_or(Damage::None, Damage::of);
         let record_end = start + u64::from(header.record_bytes());
         if record_end > self.end {
             self.look_at_rest()?;
-            return Ok(Some(self.bad(self.end, slots, Flaw::CutShort)));
+            return Ok(Some(Step::Bad(self.bad(self.end, slots(), Flaw::CutShort))));
         }
         self.previous = header.as_previous();
         let record = self.bytes(start, header.record_bytes() as usize)?;
-        let body = Bytes::copy_from_slice(&record[HEADER_BYTES..]);
-        let is_accepted = header.accepts(&body) || planted::is(Bug::TornTailUnchecked);
+        let is_accepted = !wants(&header)
+            || header.accepts(&record[HEADER_BYTES..])
+            || planted::is(Bug::TornTailUnchecked);
+        let is_left = !is_accepted && room::is_left_in(salt, start, record);
         // Zeros stand in for what cannot be read, and may happen to be right.
         if !is_accepted || self.is_unreadable(&(start..record_end)) {
-            return Ok(Some(self.bad(record_end, slots, Flaw::Body)));
+            let flaw = if is_left { Flaw::Unwritten } else { Flaw::Body };
+            return Ok(Some(Step::Bad(self.bad(record_end, slots(), flaw))));
         }
         self.position = record_end;
         self.footer_seen = header.kind == Kind::Footer;
+        let body = self.buffered(start + HEADER_BYTES as u64, header.body_bytes as usize);
         Ok(Some(Step::Record {
             offset: start,
             header,
@@ -152,7 +195,7 @@ impl<F: DiskFile> Walk<F> {
         self.previous
     }
 
-    fn bad(&mut self, end: u64, slots: Damage, flaw: Flaw) -> Step {
+    fn bad(&mut self, end: u64, slots: Damage, flaw: Flaw) -> Box<Bad> {
         let range = self.position..end;
         let flaw = if self.is_unreadable(&range) {
             Flaw::Unreadable
@@ -160,7 +203,7 @@ impl<F: DiskFile> Walk<F> {
             flaw
         };
         self.position = end;
-        Step::Bad(Bad { range, slots, flaw })
+        Box::new(Bad { range, slots, flaw })
     }
 
     /// Whether the disk could not read any of these bytes, as far as they were read.
@@ -177,12 +220,12 @@ impl<F: DiskFile> Walk<F> {
     }
 
     /// Passes the bytes up to the next header that can be trusted.
-    fn resynchronise(&mut self) -> io::Result<Step> {
-        let (start, salt) = (self.position, self.salt);
+    fn resynchronise(&mut self, flaw: Flaw) -> io::Result<Box<Bad>> {
+        let (start, salt, end) = (self.position, self.salt, self.room);
         let mut at = start + 1;
-        while at + HEADER_BYTES as u64 <= self.end {
-            let window = usize::try_from(self.end - at).map_or(READ_BYTES, |n| n.min(READ_BYTES));
-            let end = self.end;
+        while at + HEADER_BYTES as u64 <= end {
+            let window = usize::try_from(end - at).map_or(READ_BYTES, |n| n.min(READ_BYTES));
+            let file_end = self.end;
             let bytes = self.bytes(at, window)?;
             let found = (0..=window - HEADER_BYTES).find_map(|skip| {
                 if bytes[skip..skip + 2] != MAGIC {
@@ -190,7 +233,7 @@ impl<F: DiskFile> Walk<F> {
                 }
                 let offset = at + skip as u64;
                 let header = Header::parse(&bytes[skip..], salt, offset)?;
-                (offset + u64::from(header.record_bytes()) <= end).then_some((offset, header))
+                (offset + u64::from(header.record_bytes()) <= file_end).then_some((offset, header))
             });
             if let Some((offset, header)) = found {
                 let single = offset - start == u64::from(header.previous.bytes);
@@ -199,11 +242,11 @@ impl<F: DiskFile> Walk<F> {
                     Some(slot) => Damage::of(slot),
                     None => Damage::None,
                 };
-                return Ok(self.bad(offset, slots, Flaw::Header));
+                return Ok(self.bad(offset, slots, flaw));
             }
             at += (window - HEADER_BYTES + 1) as u64;
         }
-        Ok(self.bad(self.end, Damage::All, Flaw::Header))
+        Ok(self.bad(end, Damage::All, flaw))
     }
 
     /// These bytes of the file, which lie before the end.
@@ -221,7 +264,12 @@ impl<F: DiskFile> Walk<F> {
                 }
             }
         }
+        Ok(self.buffered(offset, length))
+    }
+
+    /// These bytes of the file, which were read before.
+    fn buffered(&self, offset: u64, length: usize) -> &[u8] {
         let start = usize::try_from(offset - self.buffer_start).expect("within the buffer");
-        Ok(&self.buffer[start..start + length])
+        &self.buffer[start..start + length]
     }
 }

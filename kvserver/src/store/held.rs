@@ -113,16 +113,17 @@ impl<'t> Held<'t> {
             bytes: [0; HEAD_BYTES_MAX],
             length: 0,
         };
-        head.push(&self.version.to_bytes());
-        head.push(&self.location.segment.0.to_le_bytes());
-        head.push(&self.location.offset.to_le_bytes());
+        head.bytes[VERSION].copy_from_slice(&self.version.to_bytes());
+        head.bytes[SEGMENT].copy_from_slice(&self.location.segment.0.to_le_bytes());
+        head.bytes[OFFSET].copy_from_slice(&self.location.offset.to_le_bytes());
         let (kind, meta) = match &self.content {
             Content::Tombstone => (TOMBSTONE, None),
             Content::OnDisk(meta) => (ON_DISK, Some(meta)),
             Content::InMemory(meta, _) => (IN_MEMORY, Some(meta)),
             Content::Large(meta, _) => (LARGE, Some(meta)),
         };
-        head.push(&[kind | meta.map_or(0, tag_of)]);
+        head.bytes[TAG] = kind | meta.map_or(0, tag_of);
+        head.length = TAG + 1;
         head.push_number(self.location.length);
         if let Some(flags) = meta.map(|meta| meta.flags).filter(|&flags| flags != 0) {
             head.push(&flags.to_le_bytes());

@@ -3,17 +3,20 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    thread::Scope,
 };
 
+use bytes::Bytes;
 use kvcore::{
     key::Key,
     planted::{self, Bug},
-    record::{Body, Payload, Record, UploadId},
+    record::{UploadId, ValueMeta},
     slot::Slot,
     status::StorageMode,
     wire::Standing,
 };
 
+use self::{crew::Crew, gather::Gathered};
 use super::{
     Store, StoreOptions,
     held::{Content, Held},
@@ -22,8 +25,14 @@ use super::{
     writer::{Trouble, Writer},
 };
 use crate::log::{
-    Damage, Location, Log, LogOptions, OpenError, RecoveredEntry, Recovery, disk::Disk,
+    Damage, Location, Log, LogOptions, OpenError, Recovered, RecoveredContent, Recovery, disk::Disk,
 };
+
+mod crew;
+mod gather;
+mod share;
+
+pub use self::crew::Opening;
 
 /// A store that was opened.
 #[derive(Debug)]
@@ -46,30 +55,25 @@ pub fn open<D: Disk>(
     log_id: u128,
 ) -> Result<Opened<D>, OpenError> {
     let shelves = Arc::new(Shelves::new());
-    let mut rebuild = Rebuild {
-        shelves: &shelves,
-        mode: options.mode,
-        chunks: HashMap::new(),
-        large: HashMap::new(),
-        dead: Vec::new(),
-        incomplete: Damage::None,
-    };
     let log_options = LogOptions {
         segment_bytes: options.segment_bytes,
         load_values: options.mode == StorageMode::Memory,
         log_id,
         ..LogOptions::default()
     };
-    let (mut log, recovery) = Log::open(disk, log_options, &mut |location, entry| {
-        rebuild.visit(location, entry);
-    })?;
-    rebuild.complete_large();
-    let Rebuild {
+    let (opened, rebuilt) = std::thread::scope(|scope| {
+        let mut rebuild = Rebuild::new(scope, &shelves, &options);
+        let opened = Log::open(disk, log_options, &mut |location, recovered| {
+            rebuild.visit(location, &recovered);
+        });
+        (opened, rebuild.finish())
+    });
+    let (mut log, recovery) = opened?;
+    let Rebuilt {
         large,
         dead,
         incomplete,
-        ..
-    } = rebuild;
+    } = rebuilt.completed(&shelves);
     for location in dead {
         log.release(location);
     }
@@ -108,35 +112,68 @@ pub fn open<D: Disk>(
 }
 
 /// What is known while records are handed out.
-struct Rebuild<'a> {
-    shelves: &'a Shelves,
+struct Rebuild<'scope, 'env> {
     mode: StorageMode,
-    chunks: HashMap<UploadId, BTreeMap<u32, StagedChunk>>,
-    large: HashMap<UploadId, Key>,
-    /// Records that are not needed any more.
+    gathered: Gathered,
+    crew: Crew<'scope, 'env>,
+    chunks: Chunks,
+    /// Chunks that are not needed any more.
     dead: Vec<Location>,
-    /// Slots of values whose chunks are not all there.
-    incomplete: Damage,
 }
 
-impl Rebuild<'_> {
-    fn visit(&mut self, location: Location, entry: RecoveredEntry) {
-        match entry {
-            RecoveredEntry::Record { key, record, .. } => {
-                self.visit_record(&key, &record, location);
+type Chunks = HashMap<UploadId, BTreeMap<u32, StagedChunk>>;
+
+impl<'scope, 'env> Rebuild<'scope, 'env> {
+    fn new(
+        scope: &'scope Scope<'scope, 'env>,
+        shelves: &'env Shelves,
+        options: &StoreOptions,
+    ) -> Self {
+        Self {
+            mode: options.mode,
+            gathered: Gathered::new(),
+            crew: Crew::new(scope, shelves, options.opening),
+            chunks: HashMap::new(),
+            dead: Vec::new(),
+        }
+    }
+
+    fn visit(&mut self, location: Location, recovered: &Recovered<'_>) {
+        match *recovered {
+            Recovered::Record {
+                key,
+                slot,
+                version,
+                content,
+            } => {
+                let content = match (content, self.mode) {
+                    (RecoveredContent::Tombstone, _) => Content::Tombstone,
+                    (RecoveredContent::Whole(meta, payload), StorageMode::Memory) => {
+                        Content::InMemory(meta, payload.expect("values are loaded"))
+                    }
+                    (RecoveredContent::Whole(meta, _), StorageMode::Disk) => Content::OnDisk(meta),
+                    (RecoveredContent::Chunked(meta, upload), _) => Content::Large(meta, upload),
+                };
+                let held = Held {
+                    version,
+                    location,
+                    content,
+                };
+                if let Some(sheaf) = self.gathered.add(slot, key, &held) {
+                    self.crew.give(sheaf);
+                }
             }
-            RecoveredEntry::Chunk {
+            Recovered::Chunk {
                 upload,
                 index,
                 length,
                 bytes,
                 ..
             } => {
-                let length = length as usize;
                 let chunk = StagedChunk {
                     location,
-                    length,
-                    bytes,
+                    length: length as usize,
+                    bytes: bytes.map(Bytes::copy_from_slice),
                 };
                 // A chunk that compaction moved comes twice; either has the same bytes.
                 let replaced = self.chunks.entry(upload).or_default().insert(index, chunk);
@@ -145,101 +182,83 @@ impl Rebuild<'_> {
         }
     }
 
-    fn visit_record(&mut self, key: &Key, record: &Record, location: Location) {
-        let mut shelf = self.shelves.write(key.slot());
-        let held = shelf.get(key.as_bytes());
-        let same_chunks = held.is_some_and(|held| !has_other_chunks(&held, record));
-        match held.map(|held| (held.version, held.location)) {
-            Some((version, _)) if version > record.version => return self.dead.push(location),
-            Some((version, from))
-                if version == record.version && from.length == location.length && same_chunks =>
-            {
-                // Moved by compaction: the later place is the one that lasts.
-                self.dead.push(from);
-                shelf.point(key.as_bytes(), from, location);
-                return;
-            }
-            _ => {}
+    /// Waits until every record is in its trie.
+    fn finish(mut self) -> Unfinished {
+        let share = self.crew.finish(self.gathered.rest());
+        self.dead.extend(share.dead);
+        Unfinished {
+            large: share.large,
+            chunks: self.chunks,
+            dead: self.dead,
         }
-        let content = match &record.body {
-            Body::Tombstone => Content::Tombstone,
-            Body::Value {
-                meta,
-                payload: Payload::Whole(bytes),
-            } => match self.mode {
-                StorageMode::Memory => Content::InMemory(*meta, bytes),
-                StorageMode::Disk => Content::OnDisk(*meta),
-            },
-            Body::Value {
-                meta,
-                payload: Payload::Chunked(upload),
-            } => {
-                // The chunks are brought in when all of them have been seen.
-                self.large.insert(*upload, key.clone());
-                Content::Large(*meta, *upload)
-            }
-        };
-        let new = Held {
-            version: record.version,
-            location,
-            content,
-        };
-        let former = self.shelves.replace(&mut shelf, key.as_bytes(), &new, None);
-        self.dead.extend(former.map(|former| former.location));
-    }
-
-    /// Brings values and their chunks together; chunks that belong to nobody are dead.
-    fn complete_large(&mut self) {
-        let mut needed = HashMap::new();
-        for (upload, key) in std::mem::take(&mut self.large) {
-            let mut shelf = self.shelves.write(key.slot());
-            let Some(Held {
-                location,
-                content: Content::Large(meta, current),
-                ..
-            }) = shelf.get(key.as_bytes())
-            else {
-                continue;
-            };
-            if current != upload {
-                continue;
-            }
-            match self.chunks.remove(&upload) {
-                Some(chunks) if is_whole(&chunks, &meta) => {
-                    self.shelves.complete(&mut shelf, upload, large(chunks));
-                    needed.insert(upload, key.clone());
-                }
-                found => {
-                    tracing::error!(%key, "chunks of a value are missing");
-                    self.incomplete = std::mem::replace(&mut self.incomplete, Damage::None)
-                        .and(&Damage::of(key.slot()));
-                    self.shelves.take(&mut shelf, key.as_bytes());
-                    self.dead.push(location);
-                    let chunks = found.into_iter().flat_map(BTreeMap::into_values);
-                    self.dead.extend(chunks.map(|chunk| chunk.location));
-                }
-            }
-        }
-        self.large = needed;
-        let orphans = self
-            .chunks
-            .drain()
-            .flat_map(|(_, chunks)| chunks.into_values());
-        self.dead.extend(orphans.map(|chunk| chunk.location));
     }
 }
 
-/// Whether the record's value is in other chunks than the ones held. It was stored again after
-/// those were damaged, so the later ones count.
-fn has_other_chunks(held: &Held<'_>, record: &Record) -> bool {
-    match (held.content, &record.body) {
-        (
-            Content::Large(_, held),
-            Body::Value {
-                payload: Payload::Chunked(upload),
-                ..
-            },
-        ) => held != *upload,
-        _ => false,
+/// Every record is in its trie, values in chunks without them.
+struct Unfinished {
+    /// Keys that had a value in chunks at some time, and its upload.
+    large: Vec<(UploadId, Key)>,
+    chunks: Chunks,
+    dead: Vec<Location>,
+}
+
+/// What the writer has to know of what is in the tries.
+struct Rebuilt {
+    large: HashMap<UploadId, Key>,
+    /// Records that are not needed any more.
+    dead: Vec<Location>,
+    /// Slots of values whose chunks are not all there.
+    incomplete: Damage,
+}
+
+impl Unfinished {
+    /// Brings values and their chunks together; chunks that belong to nobody are dead.
+    fn completed(mut self, shelves: &Shelves) -> Rebuilt {
+        let mut rebuilt = Rebuilt {
+            large: HashMap::new(),
+            dead: std::mem::take(&mut self.dead),
+            incomplete: Damage::None,
+        };
+        for (upload, (location, key, meta)) in self.current(shelves) {
+            let mut shelf = shelves.write(key.slot());
+            match self.chunks.remove(&upload) {
+                Some(chunks) if is_whole(&chunks, &meta) => {
+                    shelves.complete(&mut shelf, upload, large(chunks));
+                    rebuilt.large.insert(upload, key.clone());
+                }
+                found => {
+                    tracing::error!(%key, "chunks of a value are missing");
+                    rebuilt.incomplete = rebuilt.incomplete.and(&Damage::of(key.slot()));
+                    shelves.take(&mut shelf, key.as_bytes());
+                    rebuilt.dead.push(location);
+                    let chunks = found.into_iter().flat_map(BTreeMap::into_values);
+                    rebuilt.dead.extend(chunks.map(|chunk| chunk.location));
+                }
+            }
+        }
+        let orphans = self.chunks.into_values().flat_map(BTreeMap::into_values);
+        rebuilt.dead.extend(orphans.map(|chunk| chunk.location));
+        rebuilt
+    }
+
+    /// The values in chunks that are in the tries, by their uploads; of two with the same, the
+    /// later one.
+    fn current(&mut self, shelves: &Shelves) -> HashMap<UploadId, (Location, Key, ValueMeta)> {
+        let mut current: HashMap<_, (Location, Key, ValueMeta)> = HashMap::new();
+        for (upload, key) in std::mem::take(&mut self.large) {
+            let shelf = shelves.read(key.slot());
+            let Some(held) = shelf.get(key.as_bytes()) else {
+                continue;
+            };
+            let Content::Large(meta, of) = held.content else {
+                continue;
+            };
+            let earlier = current.get(&upload);
+            let is_later = earlier.is_none_or(|(location, ..)| *location < held.location);
+            if of == upload && is_later {
+                current.insert(upload, (held.location, key.clone(), meta));
+            }
+        }
+        current
     }
 }

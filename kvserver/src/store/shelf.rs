@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicI64, AtomicU64, Ordering},
+    sync::atomic::{AtomicI64, Ordering},
 };
 
 use kvcore::{limits::SLOTS, record::UploadId, slot::Slot, version::Version, wire::Standing};
@@ -13,12 +13,15 @@ use super::{
     held::{Held, Large, relocate},
     loss::Losses,
 };
-use crate::{log::Location, trie::Trie};
+use crate::{
+    log::Location,
+    trie::{Pieces, Trie, Verdict},
+};
 
 /// One slot.
 #[derive(Debug)]
 pub(super) struct Shelf {
-    /// Packed records; they change by [`Shelf::point`], [`Shelves::replace`], [`Shelves::take`].
+    /// Packed records; they change by [`Shelf::point`], [`Shelf::put`], [`Shelves::take`].
     pub(super) trie: Trie,
     /// The chunks of every value in chunks.
     large: BTreeMap<UploadId, Large>,
@@ -40,6 +43,15 @@ pub(super) struct Former {
     /// Its chunks, unless the record in its place has them now.
     pub(super) chunks: Option<Large>,
     is_tombstone: bool,
+}
+
+/// What became of a record that recovery met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recovered {
+    /// It is in the trie, and what is named here is not any more.
+    In(Option<Location>),
+    /// What the trie has lasts, and what is named here is not needed.
+    Dead(Location),
 }
 
 impl Former {
@@ -105,6 +117,57 @@ impl Shelf {
         is_it.map(|location| *location = to).is_some()
     }
 
+    /// Puts a record in the place of what was there, and gives back what is left of that. `packed`
+    /// is `held` as the trie keeps it; `change` is brought up to date but for the bytes.
+    ///
+    /// `chunks` are those of a value in chunks, unless the shelf has them: the record before had
+    /// the same ones, or they are brought in later.
+    pub(super) fn put(
+        &mut self,
+        key: &[u8],
+        (held, packed): (&Held<'_>, Pieces<'_>),
+        chunks: Option<Large>,
+        change: &mut Change,
+    ) -> Option<Former> {
+        let mut former = self.trie.replace(key, packed, Former::of);
+        change.count_in(&mut self.digests, key, held, former.as_ref());
+        let upload = held.upload();
+        let brought = upload.zip(chunks);
+        let displaced = brought.and_then(|(upload, chunks)| self.keep_large(upload, chunks));
+        if let Some(former) = &mut former {
+            let gone = former.upload.filter(|&of| upload != Some(of));
+            let dropped = gone.and_then(|upload| self.drop_large(upload));
+            former.chunks = dropped.or(displaced);
+        }
+        former
+    }
+
+    /// Puts a record in that recovery met, unless what is there is newer. The same comes of it in
+    /// whichever order the records of a key come. No chunks are here yet; `digests` have to be
+    /// taken over afterwards.
+    pub(super) fn recover(
+        &mut self,
+        key: &[u8],
+        (new, packed): (&Held<'_>, Pieces<'_>),
+        (digests, change): (&mut DigestTree, &mut Change),
+    ) -> Recovered {
+        // Of two with the same version, which compaction makes, the later one is the one that lasts.
+        let met = self.trie.replace_if(key, packed, |bytes| {
+            let held = Held::unpack(bytes);
+            if (held.version, held.location) >= (new.version, new.location) {
+                return Verdict::Keep(None);
+            }
+            Verdict::Replace(Some(Former::of(bytes)))
+        });
+        let former = match met {
+            Some(None) => return Recovered::Dead(new.location),
+            Some(former) => former,
+            None => None,
+        };
+        change.count_in(digests, key, new, former.as_ref());
+        Recovered::In(former.map(|former| former.location))
+    }
+
     fn keep_large(&mut self, upload: UploadId, chunks: Large) -> Option<Large> {
         self.large_bytes += chunks.heap_bytes();
         let former = self.large.insert(upload, chunks);
@@ -118,7 +181,7 @@ impl Shelf {
         Some(former)
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.trie.bytes() + self.digests.bytes() + self.large_bytes
     }
 }
@@ -128,10 +191,43 @@ impl Shelf {
 pub(super) struct Shelves {
     slots: Box<[RwLock<Shelf>]>,
     pub(super) losses: Losses,
-    keys: AtomicU64,
-    tombstones: AtomicU64,
-    /// Signed, since it is the sum of differences.
+    // Signed, since they are sums of differences.
+    keys: AtomicI64,
+    tombstones: AtomicI64,
     bytes: AtomicI64,
+}
+
+/// What changes to one shelf do to the sums over all.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    keys: i64,
+    tombstones: i64,
+}
+
+impl Change {
+    /// Counts a record in that took the place of another, or of none.
+    fn count_in(
+        &mut self,
+        digests: &mut DigestTree,
+        key: &[u8],
+        held: &Held<'_>,
+        former: Option<&Former>,
+    ) {
+        digests.add(key, held.version);
+        *self.count(held.is_tombstone()) += 1;
+        if let Some(former) = former {
+            digests.remove(key, former.version);
+            *self.count(former.is_tombstone) -= 1;
+        }
+    }
+
+    fn count(&mut self, tombstone: bool) -> &mut i64 {
+        if tombstone {
+            &mut self.tombstones
+        } else {
+            &mut self.keys
+        }
+    }
 }
 
 impl Shelves {
@@ -149,8 +245,8 @@ impl Shelves {
         Self {
             slots,
             losses: Losses::default(),
-            keys: AtomicU64::new(0),
-            tombstones: AtomicU64::new(0),
+            keys: AtomicI64::new(0),
+            tombstones: AtomicI64::new(0),
             bytes: AtomicI64::new(bytes),
         }
     }
@@ -159,16 +255,13 @@ impl Shelves {
         self.slots[slot.index()].read()
     }
 
-    /// For the standing and for locations; records change by [`Shelves::replace`] and
-    /// [`Shelves::take`] alone, which keep the sums.
+    /// For the standing and for locations. What changes records keeps the sums: beside
+    /// [`Shelves::replace`] and [`Shelves::take`] that is [`Shelves::note`].
     pub(super) fn write(&self, slot: Slot) -> RwLockWriteGuard<'_, Shelf> {
         self.slots[slot.index()].write()
     }
 
-    /// Puts a record in the place of what was there, and gives back what is left of that.
-    ///
-    /// `chunks` are those of a value in chunks, unless the shelf has them: the record before had
-    /// the same ones, or they are brought in later.
+    /// Puts a record in the place of what was there, as [`Shelf::put`] does.
     pub(super) fn replace(
         &self,
         shelf: &mut Shelf,
@@ -177,25 +270,20 @@ impl Shelves {
         chunks: Option<Large>,
     ) -> Option<Former> {
         let before = shelf.bytes();
-        shelf.digests.add(key, held.version);
+        let mut change = Change::default();
         let head = held.head();
         let packed = [head.as_bytes(), held.payload()];
-        let mut former = shelf.trie.replace(key, packed, Former::of);
-        let upload = held.upload();
-        let brought = upload.zip(chunks);
-        let displaced = brought.and_then(|(upload, chunks)| shelf.keep_large(upload, chunks));
-        if let Some(former) = &mut former {
-            shelf.digests.remove(key, former.version);
-            self.count(former.is_tombstone)
-                .fetch_sub(1, Ordering::Relaxed);
-            let gone = former.upload.filter(|&of| upload != Some(of));
-            let dropped = gone.and_then(|upload| shelf.drop_large(upload));
-            former.chunks = dropped.or(displaced);
-        }
-        self.count(held.is_tombstone())
-            .fetch_add(1, Ordering::Relaxed);
+        let former = shelf.put(key, (held, packed), chunks, &mut change);
+        self.note(&change);
         self.grow(shelf.bytes(), before);
         former
+    }
+
+    /// Notes what changed in a shelf, but for its bytes.
+    pub(super) fn note(&self, change: &Change) {
+        self.keys.fetch_add(change.keys, Ordering::Relaxed);
+        self.tombstones
+            .fetch_add(change.tombstones, Ordering::Relaxed);
     }
 
     /// Brings in the chunks of a value in chunks that is there.
@@ -211,18 +299,11 @@ impl Shelves {
         let mut former = shelf.trie.take(key, Former::of)?;
         former.chunks = former.upload.and_then(|upload| shelf.drop_large(upload));
         shelf.digests.remove(key, former.version);
-        self.count(former.is_tombstone)
-            .fetch_sub(1, Ordering::Relaxed);
+        let mut change = Change::default();
+        *change.count(former.is_tombstone) -= 1;
+        self.note(&change);
         self.grow(shelf.bytes(), before);
         Some(former)
-    }
-
-    fn count(&self, tombstone: bool) -> &AtomicU64 {
-        if tombstone {
-            &self.tombstones
-        } else {
-            &self.keys
-        }
     }
 
     /// Notes that something that took `before` bytes now takes `after`.
@@ -234,16 +315,20 @@ impl Shelves {
 
     /// Keys with a value.
     pub(super) fn keys(&self) -> u64 {
-        self.keys.load(Ordering::Relaxed)
+        sum(&self.keys)
     }
 
     /// Keys with a tombstone.
     pub(super) fn tombstones(&self) -> u64 {
-        self.tombstones.load(Ordering::Relaxed)
+        sum(&self.tombstones)
     }
 
     /// Bytes of tries, digests and payloads.
     pub(super) fn bytes(&self) -> u64 {
-        u64::try_from(self.bytes.load(Ordering::Relaxed)).unwrap_or(0)
+        sum(&self.bytes)
     }
+}
+
+fn sum(of: &AtomicI64) -> u64 {
+    u64::try_from(of.load(Ordering::Relaxed)).unwrap_or(0)
 }

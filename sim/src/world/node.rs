@@ -12,7 +12,7 @@ use kvserver::{
     catch_up::round::CatchUp,
     log::OpenError,
     server::work::{Work, judge},
-    store::{Opened, Store, StoreOptions, open, writer::Write, writer::Writer},
+    store::{Opened, Opening, Store, StoreOptions, open, writer::Write, writer::Writer},
 };
 use rand::RngExt;
 
@@ -102,6 +102,8 @@ impl World<'_> {
             sync: shape.sync,
             memory_limit: None,
             segment_bytes: shape.segment_bytes,
+            // One thread, as all of the simulation.
+            opening: Opening::Alone,
         };
         let this = &mut self.nodes[node];
         let log_id = this.id.0.as_u128();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use kvserver::log::{
-    Damage, Entry, Location, Log, OpenError, RecoveredEntry, Recovery, SyncNow,
+    Damage, Entry, Location, Log, OpenError, Recovered, RecoveredEntry, Recovery, SyncNow,
     disk::memory::MemoryDisk,
 };
 
@@ -66,7 +66,7 @@ pub(super) fn check(disk: &Arc<MemoryDisk>, load: bool, hints: Hints) {
 
 fn open(disk: &Arc<MemoryDisk>, load: bool) -> Result<Opened, OpenError> {
     let mut found = Vec::new();
-    let visit = &mut |at, entry| found.push((at, entry));
+    let visit = &mut |at, entry: Recovered<'_>| found.push((at, entry.to_entry()));
     let (log, recovery) = Log::open(Arc::clone(disk), options(load), visit)?;
     Ok((log, recovery, found))
 }

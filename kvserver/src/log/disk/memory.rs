@@ -440,8 +440,12 @@ impl DiskFile for MemoryFile {
         if length < before {
             file.mend(length..before)?;
         }
+        let freed = file.current.len().saturating_sub(length);
         file.current.resize(length, 0);
         file.unsynced.push(Change::Truncate { length });
+        if let Some(room) = &mut state.room {
+            *room += freed as u64;
+        }
         Ok(())
     }
 

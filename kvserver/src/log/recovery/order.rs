@@ -14,20 +14,20 @@ use super::{
         space::{Segment, Space, State},
         walk::Flaw,
     },
-    Damage, DamagedRange, RecoveredEntry, Recovery,
+    Damage, DamagedRange, Recovered, Recovery,
     inventory::{Inventory, failed},
     plan::Plan,
     renew,
     replay::{Replayed, replay},
     survey::End,
-    tail,
+    tail::{self, Behind},
 };
 
 /// Opens the log in `disk`.
 pub(in super::super) fn open<D: Disk>(
     disk: Arc<D>,
     options: LogOptions,
-    visit: &mut dyn FnMut(Location, RecoveredEntry),
+    visit: &mut dyn FnMut(Location, Recovered<'_>),
 ) -> Result<(Log<D>, Recovery), OpenError> {
     let segment_bytes = options.segment_bytes;
     if !(LogOptions::SEGMENT_BYTES_MIN..=LogOptions::SEGMENT_BYTES_MAX).contains(&segment_bytes) {
@@ -51,7 +51,7 @@ impl Plan {
         files: Arc<Files<D>>,
         options: LogOptions,
         inventory: &Inventory,
-        visit: &mut dyn FnMut(Location, RecoveredEntry),
+        visit: &mut dyn FnMut(Location, Recovered<'_>),
     ) -> Result<(Log<D>, Recovery), OpenError> {
         let mut space = Space::default();
         let mut recovery = self.report();
@@ -78,6 +78,7 @@ impl Plan {
                 file,
                 salt,
                 end: kept,
+                room: kept,
                 durable: u32::try_from(self.surveys[&self.last].durable)
                     .unwrap_or(0)
                     .min(kept),
@@ -127,7 +128,7 @@ impl Plan {
         let (state, lines) = if replayed.damaged.iter().any(lost) {
             (State::Damaged, None)
         } else {
-            (State::Sealed, Some(replayed.lines))
+            (State::Sealed, replayed.lines)
         };
         self.damaged.extend(replayed.damaged);
         let live = replayed.live;
@@ -149,7 +150,15 @@ impl Plan {
             self.end.point.ends_with_mark && mark.is_some_and(|mark| mark.trust == log.trust);
         match self.end.flaw {
             Some(Flaw::Unreadable) => renew::renew(log, closed)?,
-            flaw => tail::settle(log, flaw.is_some(), closed, says_so)?,
+            flaw => {
+                let is_longer = self.found[&self.last].length > self.end.kept;
+                let behind = match flaw {
+                    Some(_) => Behind::Torn,
+                    None if is_longer => Behind::Room,
+                    None => Behind::Nothing,
+                };
+                tail::settle(log, behind, closed, says_so)?;
+            }
         }
         if closed {
             tail::next_segment(log)
@@ -163,7 +172,9 @@ impl Plan {
     }
 
     fn report(&self) -> Recovery {
-        let torn_bytes = self.found[&self.last].length - self.end.kept;
+        let written = self.surveys[&self.last].written;
+        // Where nothing is torn, room may seem to begin a few bytes early.
+        let torn_bytes = written.saturating_sub(self.end.kept);
         let at = u32::try_from(self.end.kept).expect("segments are limited");
         Recovery {
             segments: 0,
@@ -192,7 +203,10 @@ impl Plan {
         recovery.clean_shutdown = closed.is_some();
         recovery.intact = recovery.damage == Damage::None
             // Bad bytes may be a torn batch that nobody was promised, or one that rotted.
-            && matches!(flaw, None | Some(Flaw::CutShort | Flaw::BehindFooter))
+            && matches!(
+                flaw,
+                None | Some(Flaw::CutShort | Flaw::BehindFooter | Flaw::Unwritten)
+            )
             && point.mark.is_some_and(|mark| {
                 mark.trust == Trust::Intact && (mark.regime == Regime::Strict || closed.is_some())
             });

@@ -70,7 +70,7 @@ impl Plan {
                 break;
             }
         }
-        let Some((&last, tail)) = found.last_key_value() else {
+        let Some((&last, _)) = found.last_key_value() else {
             // A hint tells of a segment that was sealed, so of a log.
             return match inventory.hints.first() {
                 Some(&id) => Err(OpenError::Unreadable {
@@ -79,7 +79,7 @@ impl Plan {
                 None => Ok(None),
             };
         };
-        let end = surveys[&last].end(tail.length);
+        let end = surveys[&last].end();
         let mut plan = Self {
             found,
             surveys,
@@ -183,7 +183,7 @@ impl Plan {
 fn survey<D: Disk>(files: &Files<D>, id: SegmentId, found: &Found) -> Result<Survey, OpenError> {
     let name = segment_name(id);
     let file = files.disk.open_read(&name).map_err(failed("open", &name))?;
-    Survey::take(Arc::new(file), files.salt(id), found.length).map_err(failed("read", &name))
+    Survey::take(&Arc::new(file), files.salt(id), found.length).map_err(failed("read", &name))
 }
 
 fn all_lost(segment: SegmentId, reason: &'static str) -> DamagedRange {

@@ -50,6 +50,7 @@ pub(super) fn renew<D: Disk>(log: &mut Log<D>, sealed: bool) -> Result<(), OpenE
         .map_err(failed("replace", &name))?;
     log.active.file = file;
     log.active.end = end;
+    log.active.room = end;
     log.active.durable = end;
     log.active.previous = previous;
     log.active.marked = if sealed { 0 } else { end };

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use super::{
     super::{
         LogOptions, OpenError, SegmentId,
-        disk::Disk,
+        disk::{Disk, DiskFile},
         entry::{CHUNK_HEAD_BYTES, Values},
         frame::{HEADER_BYTES, Header, Kind},
         hint::{self, Hint, Lines},
@@ -13,12 +13,12 @@ use super::{
         segment::{Copies, HEAD_BYTES, HeadState, segment_name},
         walk::{Bad, Step, Walk},
     },
-    Damage, DamagedRange, Location, RecoveredEntry,
+    Damage, DamagedRange, Location, Recovered, RecoveredContent,
     inventory::{Found, failed},
 };
 
 /// Who gets what is found.
-pub(super) type Visit<'a> = dyn FnMut(Location, RecoveredEntry) + 'a;
+pub(super) type Visit<'a> = dyn FnMut(Location, Recovered<'_>) + 'a;
 
 /// What was found in one segment.
 #[derive(Debug, Default)]
@@ -31,8 +31,8 @@ pub(super) struct Replayed {
     pub damaged: Vec<DamagedRange>,
     /// Whether it was read from its hint.
     pub from_hint: bool,
-    /// Lines of a hint, where it was read itself.
-    pub lines: Lines,
+    /// Lines of a hint, where it was read itself and has none, or is to be written on.
+    pub lines: Option<Lines>,
     /// Records that begin below were handed out already.
     behind: u64,
 }
@@ -58,23 +58,19 @@ pub(super) fn replay<D: Disk>(
     (id, found, place): (SegmentId, &Found, Place),
     visit: &mut Visit<'_>,
 ) -> Result<Replayed, OpenError> {
-    let hint = Hint::open(&*files.disk, (files.log, id));
+    let mut hint = Hint::open_summed(&*files.disk, (files.log, id));
     let whole_head = matches!(found.head, HeadState::Good(_, Copies::Both));
     let mut replayed = Replayed::default();
-    if let Some(hint) = &hint
-        && place == Place::Inner
-        && whole_head
-        && !options.load_values
-        && hint.segment_bytes == found.length
-    {
-        replayed.from_hint = hint.visit(&mut |location, entry| {
-            replayed.behind = u64::from(location.offset) + u64::from(location.length);
-            replayed.hand_out(location, entry, visit);
-        });
+    if place == Place::Inner && whole_head && !options.load_values {
+        hint = hint.filter(Hint::lines_are_good);
+        let of_this = |hint: &&Hint<_>| hint.segment_bytes == found.length;
+        if let Some(hint) = hint.as_ref().filter(of_this) {
+            replayed.from_hint = replayed.hand_out_lines(hint, visit);
+        }
         if replayed.from_hint {
             return Ok(replayed);
         }
-        // It could be read when it was checked, and now not to its end: on from there.
+        // Where it could be read when it was checked, and now not to its end: on from there.
     }
     if !whole_head {
         replayed.damaged.push(DamagedRange {
@@ -97,16 +93,22 @@ pub(super) fn replay<D: Disk>(
     } else {
         Values::Skipped
     };
+    let sealed = !matches!(place, Place::Last { .. });
+    replayed.lines = (hint.is_none() || !sealed).then(Lines::default);
     replayed.read(files, (id, found, place), values, visit)?;
-    if let Some(hint) = &hint {
+    if !replayed.damaged.is_empty()
+        && let Some(hint) = hint.as_ref().filter(|hint| hint.lines_are_good())
+    {
         for damaged in &mut replayed.damaged {
             name_slots(damaged, hint);
         }
     }
-    let sealed = !matches!(place, Place::Last { .. });
-    if hint.is_none() && sealed && replayed.damaged.is_empty() {
+    if let Some(lines) = &replayed.lines
+        && sealed
+        && replayed.damaged.is_empty()
+    {
         let of = (files.log, id);
-        if let Err(error) = hint::write(&*files.disk, of, found.length, &replayed.lines) {
+        if let Err(error) = hint::write(&*files.disk, of, found.length, lines) {
             tracing::warn!(segment = id.0, %error, "no hint was written");
         }
     }
@@ -114,7 +116,7 @@ pub(super) fn replay<D: Disk>(
 }
 
 /// Where any slot may be touched, the hint knows better.
-fn name_slots<F: super::super::disk::DiskFile>(damaged: &mut DamagedRange, hint: &Hint<F>) {
+fn name_slots<F: DiskFile>(damaged: &mut DamagedRange, hint: &Hint<F>) {
     if damaged.slots == Damage::All {
         let Range { start, end } = damaged.range;
         damaged.slots = hint.slots_within(start..end);
@@ -137,7 +139,15 @@ pub(super) fn missing<D: Disk>(files: &Files<D>, id: SegmentId) -> DamagedRange 
 }
 
 impl Replayed {
-    fn hand_out(&mut self, location: Location, entry: RecoveredEntry, visit: &mut Visit<'_>) {
+    /// Hands out what a hint says; false if it could not be read to its end.
+    fn hand_out_lines<F: DiskFile>(&mut self, hint: &Hint<F>, visit: &mut Visit<'_>) -> bool {
+        hint.visit(&mut |location, entry| {
+            self.behind = u64::from(location.offset) + u64::from(location.length);
+            self.hand_out(location, entry, visit);
+        })
+    }
+
+    fn hand_out(&mut self, location: Location, entry: Recovered<'_>, visit: &mut Visit<'_>) {
         self.records += 1;
         self.live += u64::from(location.length);
         visit(location, entry);
@@ -160,7 +170,7 @@ impl Replayed {
         let mut sealed = false;
         while let Some(step) = walk.step().map_err(failed("read", &name))? {
             match step {
-                Step::Bad(bad) => self.note_bad(id, bad),
+                Step::Bad(bad) => self.note_bad(id, *bad),
                 Step::Record {
                     offset,
                     header,
@@ -169,10 +179,12 @@ impl Replayed {
                     sealed |= header.kind == Kind::Footer;
                     let Some(slot) = header.slot else { continue };
                     let at = location(id, offset, &header);
-                    match RecoveredEntry::from_body(header.kind, slot, &body, values) {
+                    match Recovered::from_body(header.kind, slot, body, values) {
                         Some(entry) => {
-                            let part = &body[..kept_part(&entry, &header)];
-                            self.lines.push(at, header.kind, slot, part);
+                            if let Some(lines) = &mut self.lines {
+                                let part = &body[..kept_part(&entry, &header)];
+                                lines.push(at, header.kind, slot, part);
+                            }
                             if offset >= self.behind {
                                 self.hand_out(at, entry, visit);
                             }
@@ -200,17 +212,13 @@ impl Replayed {
 }
 
 /// Bytes of a record's body that its hint keeps.
-fn kept_part(entry: &RecoveredEntry, header: &Header) -> usize {
-    use kvcore::record::{Body, Payload};
+fn kept_part(entry: &Recovered<'_>, header: &Header) -> usize {
     let body_bytes = header.record_bytes() as usize - HEADER_BYTES;
     match entry {
-        RecoveredEntry::Chunk { .. } => CHUNK_HEAD_BYTES,
-        RecoveredEntry::Record { record, .. } => match &record.body {
-            Body::Value {
-                meta,
-                payload: Payload::Whole(_),
-            } => body_bytes - meta.length as usize,
-            _ => body_bytes,
+        Recovered::Chunk { .. } => CHUNK_HEAD_BYTES,
+        Recovered::Record { content, .. } => match content {
+            RecoveredContent::Whole(meta, _) => body_bytes - meta.length as usize,
+            RecoveredContent::Tombstone | RecoveredContent::Chunked(..) => body_bytes,
         },
     }
 }

@@ -35,10 +35,21 @@ pub(super) fn sync_file<D: Disk>(files: &Files<D>, id: SegmentId) -> Result<(), 
     synced.map_err(failed("sync", &segment_name(id)))
 }
 
+/// What is in the file behind what is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// Nothing.
+    Nothing,
+    /// Room that was made ahead.
+    Room,
+    /// Bytes that were never known to be durable.
+    Torn,
+}
+
 /// Makes the tail durable up to the active segment's end, and cuts what is behind.
 pub(super) fn settle<D: Disk>(
     log: &mut Log<D>,
-    torn: bool,
+    behind: Behind,
     sealed: bool,
     says_so: bool,
 ) -> Result<(), OpenError> {
@@ -47,16 +58,17 @@ pub(super) fn settle<D: Disk>(
         .and_then(|()| log.active.file.sync())
         .map_err(failed("sync", &name))?;
     log.active.durable = log.active.end;
-    if !sealed && (torn || !says_so) {
+    if !sealed && (behind == Behind::Torn || !says_so) {
         // Before the cut: once the torn bytes are gone, only the mark tells of the doubt.
         overwrite_with_mark(log).map_err(failed("mark", &name))?;
     }
-    if torn {
+    if behind != Behind::Nothing {
         let file = &log.active.file;
         let cut = file.truncate(u64::from(log.active.end));
         cut.and_then(|()| file.sync())
             .map_err(failed("cut", &name))?;
     }
+    log.active.room = log.active.end;
     let (id, end) = (log.active.id, u64::from(log.active.end));
     log.space.grow(id, end, 0);
     Ok(())
@@ -180,6 +192,7 @@ pub(super) fn first_segment<D: Disk>(
             salt: files.salt(id),
             file,
             end,
+            room: end,
             durable: end,
             previous,
             marked: end,
