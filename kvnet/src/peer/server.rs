@@ -173,13 +173,8 @@ impl Connection {
                     heard = Instant::now();
                 }
                 () = tokio::time::sleep_until(limit) => {
-                    if writer.pending() > 0 {
-                        return Err(StreamError::Stuck(IDLE_MAX));
-                    }
-                    if has_room && in_flight.is_empty() {
-                        return Err(StreamError::Silent(IDLE_MAX));
-                    }
-                    heard = Instant::now();
+                    let is_busy = !has_room || !in_flight.is_empty();
+                    heard = still_there(&writer, is_busy)?;
                 }
             }
         }
@@ -196,6 +191,18 @@ impl Connection {
         };
         (frame.id, reply)
     }
+}
+
+/// Nothing has moved for as long as may be: whether that is the peer's doing. Gives the time from
+/// which it is waited for anew.
+fn still_there(writer: &FrameWriter, is_busy: bool) -> Result<Instant, StreamError> {
+    if writer.pending() > 0 {
+        return Err(StreamError::Stuck(IDLE_MAX));
+    }
+    if !is_busy {
+        return Err(StreamError::Silent(IDLE_MAX));
+    }
+    Ok(Instant::now())
 }
 
 /// A request that was carried out: its reply, and its bytes.
