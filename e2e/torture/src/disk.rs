@@ -22,6 +22,9 @@ const FILLER: &str = "filler";
 /// there, bad bytes look like a write that a crash cut off.
 const DAMAGED_PERCENT: u64 = 80;
 
+/// Room that a log may have behind its last record.
+const ROOM_BYTES: u64 = 1024 * 1024;
+
 /// A mounted tmpfs; unmounted when dropped.
 #[derive(Debug)]
 pub(crate) struct SmallDisk {
@@ -115,6 +118,8 @@ pub(crate) fn damage(directory: &Path, random: &mut ChaCha8Rng) -> Result<String
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     let mut length = file.metadata()?.len();
     if is_last {
+        // Behind what was written there is room, and altering that does nothing.
+        length = length.saturating_sub(ROOM_BYTES).max(length.min(4096));
         length = length * DAMAGED_PERCENT / 100;
     }
     let mut said = format!("{}:", path.display());

@@ -1,6 +1,6 @@
 //! Puts a replica behind a listening socket.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc};
+use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use kvcore::{
@@ -161,14 +161,7 @@ impl Connection {
                     if writer.pending() == 0 {
                         wrote = Instant::now();
                     }
-                    let mut ended = Some(first);
-                    while let Some((id, reply, bytes)) = ended {
-                        in_flight_bytes -= bytes;
-                        writer.push_reply(id, &reply);
-                        let has_room = writer.pending() < PEER_OUT_BYTES_MAX;
-                        let next = || in_flight.next().now_or_never().flatten();
-                        ended = has_room.then(next).flatten();
-                    }
+                    in_flight_bytes -= push_ended(first, &mut in_flight, &mut writer);
                 }
                 written = writer.flush_some(), if writer.pending() > 0 => {
                     written?;
@@ -180,13 +173,8 @@ impl Connection {
                     heard = Instant::now();
                 }
                 () = tokio::time::sleep_until(limit) => {
-                    if writer.pending() > 0 {
-                        return Err(StreamError::Stuck(IDLE_MAX));
-                    }
-                    if has_room && in_flight.is_empty() {
-                        return Err(StreamError::Silent(IDLE_MAX));
-                    }
-                    heard = Instant::now();
+                    let is_busy = !has_room || !in_flight.is_empty();
+                    heard = still_there(&writer, is_busy)?;
                 }
             }
         }
@@ -203,6 +191,38 @@ impl Connection {
         };
         (frame.id, reply)
     }
+}
+
+/// Nothing has moved for as long as may be: whether that is the peer's doing. Gives the time from
+/// which it is waited for anew.
+fn still_there(writer: &FrameWriter, is_busy: bool) -> Result<Instant, StreamError> {
+    if writer.pending() > 0 {
+        return Err(StreamError::Stuck(IDLE_MAX));
+    }
+    if !is_busy {
+        return Err(StreamError::Silent(IDLE_MAX));
+    }
+    Ok(Instant::now())
+}
+
+/// A request that was carried out: its reply, and its bytes.
+type Ended = (RequestId, Reply, usize);
+
+/// Takes this one and all others that have ended by now; gives their requests' bytes.
+fn push_ended<F: Future<Output = Ended>>(
+    first: Ended,
+    in_flight: &mut FuturesUnordered<F>,
+    writer: &mut FrameWriter,
+) -> usize {
+    let (mut ended, mut all_bytes) = (Some(first), 0);
+    while let Some((id, reply, bytes)) = ended {
+        all_bytes += bytes;
+        writer.push_reply(id, &reply);
+        let has_room = writer.pending() < PEER_OUT_BYTES_MAX;
+        let next = || in_flight.next().now_or_never().flatten();
+        ended = has_room.then(next).flatten();
+    }
+    all_bytes
 }
 
 /// What the one who asked is told.

@@ -43,6 +43,7 @@ impl Width {
     }
 
     /// How many bytes that is.
+    #[inline]
     pub(super) const fn bytes(self) -> usize {
         [0, 1, 2, 4][self as usize]
     }
@@ -60,16 +61,19 @@ impl Header {
     }
 
     /// The length of the prefix.
+    #[inline]
     pub(super) fn prefix_bytes(self) -> usize {
         self.0 as usize & PREFIX_BYTES_MAX
     }
 
     /// The number of children.
+    #[inline]
     pub(super) fn children(self) -> usize {
         (self.0 >> CHILDREN_SHIFT & CHILDREN_MASK) as usize
     }
 
     /// The width of the value's length.
+    #[inline]
     pub(super) fn width(self) -> Width {
         match self.0 >> WIDTH_SHIFT & WIDTH_MASK {
             0 => Width::None,

@@ -98,6 +98,7 @@ impl Layout {
     pub(super) const COUNT: usize = 13;
 
     /// The layout whose discriminant is `bits`.
+    #[inline]
     pub(super) const fn from_bits(bits: usize) -> Self {
         match bits {
             1 => Linear2,
@@ -118,6 +119,7 @@ impl Layout {
     }
 
     /// Which code finds a child.
+    #[inline]
     pub(super) const fn family(self) -> Family {
         match self {
             Leaf => Family::Childless,
@@ -127,12 +129,14 @@ impl Layout {
     }
 
     /// How many children fit.
+    #[inline]
     pub(super) const fn slots(self) -> usize {
         SLOTS[self as usize] as usize
     }
 
     /// How many words of [`WORD_BYTES`] are searched for a byte of a linear layout, the last ones
     /// perhaps with bytes of what stands behind the index: one, or what the longest index has.
+    #[inline]
     pub(super) const fn words(self) -> usize {
         if self.slots() <= WORD_BYTES {
             1
@@ -142,6 +146,7 @@ impl Layout {
     }
 
     /// How many bytes the index takes.
+    #[inline]
     pub(super) const fn index_bytes(self) -> usize {
         INDEX_BYTES[self as usize] as usize
     }

@@ -53,11 +53,12 @@ pub(super) const fn slots(layout: Layout) -> usize {
 }
 
 /// The prefix in a layout: as many bytes as are before it, a layout takes.
+#[inline]
 pub(super) const fn prefix(layout: Layout) -> usize {
     PREFIX[layout as usize] as usize
 }
 
-/// Places in two lines of memory behind the first that a step down from a linear node may read.
+/// Places in two lines of memory behind the first that a step down from a node may read.
 ///
 /// The slots are there, in layouts of up to 12 slots all of them, in wider ones the first. Always two,
 /// so that nothing is to be guessed.
@@ -81,6 +82,7 @@ const FETCHED: [[u16; 2]; NAMED] = {
 };
 
 /// The value's length, and behind it the value.
+#[inline]
 pub(super) fn value(layout: Layout, header: Header) -> usize {
     prefix(layout) + header.prefix_bytes()
 }

@@ -276,8 +276,8 @@ mod tests {
             let (salt, length) = (Salt::new(7, SegmentId(1)), length as u64);
             let taken = Survey::take(&file, salt, length).expect("the disk answers");
             let written = room::begins(&*file, salt, length).expect("the disk answers");
-            let read = Survey::read(&file, salt, (length, written), Bodies::All);
-            let read = read.expect("the disk answers");
+            let read = Survey::read(&file, salt, (length, written), Bodies::All)
+                .expect("the disk answers");
             assert_eq!(told(&taken), told(&read), "seed {seed}");
             plain += u32::from(taken.unchecked > 0);
         }
