@@ -37,6 +37,11 @@ impl DigestTree {
         *bucket = bucket.wrapping_sub(digest);
     }
 
+    /// Makes room for records, ahead of the first.
+    pub fn prepare(&mut self) {
+        self.buckets.get_or_insert_with(|| Box::new([0; BUCKETS]));
+    }
+
     /// Counts in what another tree did, and empties that.
     pub fn take_over(&mut self, other: &mut Self) {
         self.root = self.root.wrapping_add(std::mem::take(&mut other.root));

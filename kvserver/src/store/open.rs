@@ -159,8 +159,10 @@ impl<'scope, 'env> Rebuild<'scope, 'env> {
                     location,
                     content,
                 };
-                if let Some(sheaf) = self.gathered.add(slot, key, &held) {
-                    self.crew.give(sheaf);
+                if let Some(sheaf) = self.gathered.add(slot, key, &held)
+                    && let Some(done) = self.crew.give(sheaf)
+                {
+                    self.gathered.reuse(done);
                 }
             }
             Recovered::Chunk {

@@ -23,9 +23,9 @@ pub enum Opening {
 /// Most threads: more would wait for the one that reads.
 const THREADS_MAX: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
-/// Sheaves that wait for a thread: enough for it not to wait in turn while a disk is slow for a
-/// moment.
-const WAITING_MAX: usize = 32;
+/// Bytes of records that wait for a thread: enough for it not to wait in turn while a disk is slow
+/// for a moment.
+const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 impl Opening {
     /// As is fastest where nothing else runs.
@@ -60,6 +60,10 @@ struct Queue {
 #[derive(Debug, Default)]
 struct State {
     sheaves: VecDeque<Sheaf>,
+    /// Bytes of these.
+    bytes: usize,
+    /// Sheaves that were put in, for their memory.
+    done: Vec<Sheaf>,
     /// Whether no more come.
     is_closed: bool,
 }
@@ -80,10 +84,11 @@ impl<'scope, 'env> Crew<'scope, 'env> {
         }
     }
 
-    /// Has records put in, by whom and when ever.
-    pub(super) fn give(&mut self, sheaf: Sheaf) {
+    /// Has records put in, by whom and when ever; gives back a sheaf that is not needed any more.
+    pub(super) fn give(&mut self, sheaf: Sheaf) -> Option<Sheaf> {
         let Opening::With(threads) = self.opening else {
-            return self.here.put_in(&sheaf);
+            self.here.put_in(&sheaf);
+            return Some(sheaf);
         };
         while self.hands.len() < threads.get() {
             let Some(hand) = self.hire() else {
@@ -96,8 +101,12 @@ impl<'scope, 'env> Crew<'scope, 'env> {
             };
             self.hands.push(hand);
         }
-        if let Some(sheaf) = self.queue.offer(sheaf) {
-            self.here.put_in(&sheaf);
+        match self.queue.offer(sheaf) {
+            Some(sheaf) => {
+                self.here.put_in(&sheaf);
+                Some(sheaf)
+            }
+            None => self.queue.state.lock().done.pop(),
         }
     }
 
@@ -107,7 +116,7 @@ impl<'scope, 'env> Crew<'scope, 'env> {
             if self.hands.is_empty() {
                 self.here.put_in(&sheaf);
             } else {
-                self.give(sheaf);
+                let _ = self.give(sheaf);
             }
         }
         self.queue.close();
@@ -130,6 +139,7 @@ impl<'scope, 'env> Crew<'scope, 'env> {
         let spawned = named.spawn_scoped(self.scope, move || {
             while let Some(sheaf) = queue.next() {
                 share.put_in(&sheaf);
+                queue.state.lock().done.push(sheaf);
             }
             share
         });
@@ -144,13 +154,22 @@ impl Drop for Crew<'_, '_> {
     }
 }
 
+impl State {
+    fn take(&mut self) -> Option<Sheaf> {
+        let sheaf = self.sheaves.pop_front()?;
+        self.bytes -= sheaf.bytes();
+        Some(sheaf)
+    }
+}
+
 impl Queue {
     /// Takes a sheaf on; gives one back where too many wait.
     fn offer(&self, sheaf: Sheaf) -> Option<Sheaf> {
         let mut state = self.state.lock();
+        state.bytes += sheaf.bytes();
         state.sheaves.push_back(sheaf);
-        if state.sheaves.len() > WAITING_MAX {
-            return state.sheaves.pop_front();
+        if state.bytes > WAITING_BYTES_MAX {
+            return state.take();
         }
         drop(state);
         self.changed.notify_one();
@@ -161,7 +180,7 @@ impl Queue {
     fn next(&self) -> Option<Sheaf> {
         let mut state = self.state.lock();
         loop {
-            match state.sheaves.pop_front() {
+            match state.take() {
                 None if !state.is_closed => self.changed.wait(&mut state),
                 next => return next,
             }
@@ -177,6 +196,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use kvcore::{
+        record::{Format, ValueMeta},
         slot::Slot,
         version::{HybridTime, Version, WriterId},
     };
@@ -184,11 +204,20 @@ mod tests {
     use super::{
         super::{
             super::held::{Content, Held},
-            gather::Gathered,
+            gather::{Gathered, Places},
         },
         *,
     };
     use crate::log::{Location, SegmentId};
+
+    fn meta(length: usize) -> ValueMeta {
+        ValueMeta {
+            format: Format::Raw,
+            flags: 0,
+            expires_at: None,
+            length: u32::try_from(length).expect("it is short"),
+        }
+    }
 
     fn held(number: u32) -> Held<'static> {
         Held {
@@ -213,7 +242,7 @@ mod tests {
                 for number in 0..records {
                     let key = number.to_le_bytes();
                     if let Some(sheaf) = gathered.add(Slot::of(&key), &key, &held(number)) {
-                        crew.give(sheaf);
+                        let _ = crew.give(sheaf);
                     }
                 }
                 assert_eq!(crew.hands.len(), hands);
@@ -226,23 +255,30 @@ mod tests {
     #[test]
     fn a_full_queue_gives_back_what_has_waited_longest() {
         let queue = Queue::default();
-        let numbered = |number: usize| {
+        let value = vec![7; WAITING_BYTES_MAX / 10];
+        let numbered = |number: u32| {
             let mut gathered = Gathered::new();
-            let number = u32::try_from(number).expect("few wait");
-            gathered.add(Slot::of(b"key"), b"key", &held(number));
-            gathered.rest().next().expect("it was given one")
+            let held = Held {
+                content: Content::InMemory(meta(value.len()), &value),
+                ..held(number)
+            };
+            let enough = gathered.add(Slot::of(b"key"), b"key", &held);
+            enough.expect("it is long")
         };
         let number = |sheaf: &Sheaf| {
-            let (_, packed) = sheaf.record(sheaf.by_slot()[0]);
-            Held::unpack(packed).location.offset as usize
+            let mut places = Places::default();
+            let (_, packed) = sheaf.record(sheaf.by_slot(&mut places)[0]);
+            Held::unpack(packed).location.offset
         };
-        for each in 0..WAITING_MAX {
+        for each in 0..9 {
             assert!(queue.offer(numbered(each)).is_none());
         }
-        let given = queue.offer(numbered(WAITING_MAX)).expect("it is full");
+        let given = queue.offer(numbered(9)).expect("it is full");
         assert_eq!(number(&given), 0);
+        assert_eq!(queue.next().map(|sheaf| number(&sheaf)), Some(1));
+        assert!(queue.offer(numbered(10)).is_none(), "there is room again");
         queue.close();
         let rest: Vec<_> = std::iter::from_fn(|| queue.next()).collect();
-        assert!(rest.iter().map(number).eq(1..=WAITING_MAX));
+        assert!(rest.iter().map(number).eq(2..=10));
     }
 }

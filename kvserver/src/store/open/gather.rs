@@ -45,12 +45,21 @@ pub(super) struct Place {
     start: u32,
 }
 
+/// Places of a sheaf's records: memory that one sheaf after another uses.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    met: Vec<Place>,
+    sorted: Vec<Place>,
+}
+
 /// Records that wait for more of their group.
 #[derive(Debug)]
 pub(super) struct Gathered {
     groups: Box<[Waiting]>,
     /// Bytes gathered so far.
     bytes: u64,
+    /// Memory of sheaves that were put in.
+    spare: Vec<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -69,6 +78,17 @@ impl Gathered {
         Self {
             groups: (0..GROUPS).map(waiting).collect(),
             bytes: 0,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Takes the memory of a sheaf that was put in, to use it again.
+    pub(super) fn reuse(&mut self, sheaf: Sheaf) {
+        let mut bytes = sheaf.bytes;
+        // One that a large payload made long would stay so.
+        if bytes.capacity() <= 2 * TOGETHER_BYTES_MAX {
+            bytes.clear();
+            self.spare.push(bytes);
         }
     }
 
@@ -76,6 +96,7 @@ impl Gathered {
     pub(super) fn add(&mut self, slot: Slot, key: &[u8], held: &Held<'_>) -> Option<Sheaf> {
         let Waiting { bytes, enough } = &mut self.groups[slot.index() / GROUP_SLOTS];
         if bytes.is_empty() {
+            *bytes = self.spare.pop().unwrap_or_default();
             bytes.reserve_exact(*enough + *enough / 8);
         }
         let (packed, payload) = (held.head(), held.payload());
@@ -110,9 +131,14 @@ impl Gathered {
 }
 
 impl Sheaf {
+    /// Bytes of memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Every record's place, by slots, and within a slot as they came.
-    pub(super) fn by_slot(&self) -> Vec<Place> {
-        let mut places = Vec::with_capacity(self.bytes.len() / 64);
+    pub(super) fn by_slot<'p>(&self, Places { met, sorted }: &'p mut Places) -> &'p [Place] {
+        met.clear();
         // Where each slot of the group begins, once all before it are counted.
         let mut starts = [0; GROUP_SLOTS + 1];
         let mut at = 0;
@@ -120,14 +146,14 @@ impl Sheaf {
             let (slot, key_bytes, packed_bytes) = self.head(at);
             starts[slot.index() % GROUP_SLOTS + 1] += 1;
             let start = u32::try_from(at).expect("a sheaf is not much more than what is enough");
-            places.push(Place { slot, start });
+            met.push(Place { slot, start });
             at += HEAD_BYTES + key_bytes + packed_bytes;
         }
         for slot in 0..GROUP_SLOTS {
             starts[slot + 1] += starts[slot];
         }
-        let mut sorted = places.clone();
-        for place in places {
+        sorted.clone_from(met);
+        for &place in &*met {
             let next = &mut starts[place.slot.index() % GROUP_SLOTS];
             sorted[*next] = place;
             *next += 1;
@@ -175,10 +201,11 @@ mod tests {
         };
         let mut gathered = Gathered::new();
         let mut seen = vec![Vec::new(); SLOTS];
-        let mut see = |sheaf: Sheaf| {
-            let places = sheaf.by_slot();
+        let mut see = |sheaf: &Sheaf| {
+            let mut places = Places::default();
+            let places = sheaf.by_slot(&mut places);
             assert!(places.is_sorted_by_key(|place| place.slot));
-            for place in places {
+            for &place in places {
                 let (key, packed) = sheaf.record(place);
                 let offset = Held::unpack(packed).location.offset;
                 assert_eq!(
@@ -195,12 +222,13 @@ mod tests {
             if let Some(sheaf) = gathered.add(Slot::of(&key), &key, &held(number)) {
                 assert!(sheaf.bytes.len() <= TOGETHER_BYTES_MAX + 100);
                 out += sheaf.bytes.len();
-                see(sheaf);
+                see(&sheaf);
+                gathered.reuse(sheaf);
             }
             assert!(given - out <= GROUPS * TOGETHER_BYTES_MAX);
         }
         assert!(out > given / 2, "most of it does not wait for the end");
-        gathered.rest().for_each(&mut see);
+        gathered.rest().for_each(|sheaf| see(&sheaf));
         assert!(seen.iter().all(|offsets| offsets.is_sorted()));
         assert_eq!(seen.iter().map(Vec::len).sum::<usize>(), 200_000);
     }

@@ -8,7 +8,7 @@ use super::{
         held::Held,
         shelf::{Change, Recovered, Shelf, Shelves},
     },
-    gather::Sheaf,
+    gather::{Places, Sheaf},
 };
 use crate::log::Location;
 
@@ -22,6 +22,7 @@ pub(super) struct Share<'a> {
     /// What is to go into the slot's digests: a tree that is used for one slot after another stays
     /// in the caches.
     digests: DigestTree,
+    places: Places,
     /// Records that are not needed any more.
     pub(super) dead: Vec<Location>,
 }
@@ -31,6 +32,7 @@ impl<'a> Share<'a> {
         Self {
             shelves,
             digests: DigestTree::default(),
+            places: Places::default(),
             large: Vec::new(),
             dead: Vec::new(),
         }
@@ -38,8 +40,18 @@ impl<'a> Share<'a> {
 
     /// Puts records in, slot by slot.
     pub(super) fn put_in(&mut self, sheaf: &Sheaf) {
-        let places = sheaf.by_slot();
-        for of_slot in places.chunk_by(|one, next| one.slot == next.slot) {
+        let mut places = std::mem::take(&mut self.places);
+        let places_by_slot = sheaf.by_slot(&mut places);
+        let slots = || places_by_slot.chunk_by(|one, next| one.slot == next.slot);
+        // Here and not one by one: between the small allocations of tries, a large one has some
+        // allocators tidy up each time.
+        for of_slot in slots() {
+            let mut shelf = self.shelves.write(of_slot[0].slot);
+            let before = shelf.bytes();
+            shelf.digests.prepare();
+            self.shelves.grow(shelf.bytes(), before);
+        }
+        for of_slot in slots() {
             let mut shelf = self.shelves.write(of_slot[0].slot);
             let before = shelf.bytes();
             let mut change = Change::default();
@@ -51,6 +63,7 @@ impl<'a> Share<'a> {
             self.shelves.note(&change);
             self.shelves.grow(shelf.bytes(), before);
         }
+        self.places = places;
     }
 
     fn put(&mut self, shelf: &mut Shelf, key: &[u8], packed: &[u8], change: &mut Change) {
