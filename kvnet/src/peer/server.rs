@@ -147,6 +147,7 @@ impl Connection {
             if writer.pending() > 0 && !gathered {
                 // Others that are about to answer get their turn: their replies go along.
                 gathered = true;
+                wrote = Instant::now();
                 yield_now().await;
                 continue;
             }
@@ -158,14 +159,10 @@ impl Connection {
                 biased;
                 () = &mut stop, if !stopping => stopping = true,
                 Some(first) = in_flight.next(), if writer.pending() < PEER_OUT_BYTES_MAX => {
-                    if writer.pending() == 0 {
-                        wrote = Instant::now();
-                    }
                     in_flight_bytes -= push_ended(first, &mut in_flight, &mut writer);
                 }
                 written = writer.flush_some(), if writer.pending() > 0 => {
                     written?;
-                    wrote = Instant::now();
                     gathered = false;
                 }
                 filled = reader.fill(), if has_room && !stopping => {
