@@ -59,6 +59,11 @@ pub(super) trait Machine {
         false
     }
 
+    /// Bytes of a large value that finishing its requests would hold; zero for a small one.
+    fn aftermath_bytes(&self) -> usize {
+        0
+    }
+
     /// Takes an event after the end, where requests are finished.
     fn aftermath(&mut self, _cx: &mut Context<'_>, _event: Event) {}
 }
@@ -74,7 +79,7 @@ impl VersionSource for Mutex<VersionClock> {
 }
 
 macro_rules! machine {
-    ($name:ident -> $output:ty, finishes: $finishes:expr $(, $extra:item)?) => {
+    ($name:ident -> $output:ty, finishes: $finishes:expr $(, $extra:item)*) => {
         impl Machine for $name {
             type Output = $output;
             const FINISHES_REQUESTS: bool = $finishes;
@@ -87,12 +92,14 @@ macro_rules! machine {
             fn wake_at(&self) -> u64 {
                 $name::wake_at(self)
             }
-            $($extra)?
+            $($extra)*
         }
     };
 }
 machine!(Write -> Version, finishes: true, fn aftermath(&mut self, cx: &mut Context<'_>, event: Event) {
     Write::aftermath(self, cx, event);
+}, fn aftermath_bytes(&self) -> usize {
+    Write::large_bytes(self)
 });
 machine!(Read -> ReadAnswer, finishes: false, fn was_hedged(&self) -> bool {
     Read::was_hedged(self)
@@ -189,18 +196,34 @@ impl Broker {
             .metrics
             .observe(kind, &outcome, began.elapsed(), run.machine.was_hedged());
         let room = run.room.take();
-        // Bounded apart: members that are slow to finish must not take the turns of others.
-        if M::FINISHES_REQUESTS
-            && !run.answers.is_empty()
-            && let Ok(permit) = Arc::clone(&self.0.aftermaths).try_acquire_owned()
-        {
-            tokio::spawn(async move {
-                let limit = Instant::now() + Duration::from_millis(AFTERMATH_MS);
-                let _ = timeout_at(limit, run.aftermath()).await;
-                drop(permit);
-            });
+        if M::FINISHES_REQUESTS && !run.answers.is_empty() {
+            self.spawn_aftermath(run).await;
         }
         (outcome, room)
+    }
+
+    /// Finishes what is under way, where there is room for it: bounded apart, since members that are
+    /// slow to finish must not take the turns of others. Catching up brings them the rest.
+    async fn spawn_aftermath<M: Machine + Send + 'static>(&self, mut run: Run<M>) {
+        let Ok(permit) = Arc::clone(&self.0.aftermaths).try_acquire_owned() else {
+            return;
+        };
+        let bytes = run.machine.aftermath_bytes();
+        if bytes > 0 {
+            let large_values = &self.0.large_values;
+            let Ok(room) = large_values
+                .room_for(bytes, Patience::Try, run.deadline)
+                .await
+            else {
+                return;
+            };
+            run.room = Some(room);
+        }
+        tokio::spawn(async move {
+            let limit = Instant::now() + Duration::from_millis(AFTERMATH_MS);
+            let _ = timeout_at(limit, run.aftermath()).await;
+            drop(permit);
+        });
     }
 
     async fn turn(&self, limits: Limits) -> Option<OwnedSemaphorePermit> {
