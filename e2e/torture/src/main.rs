@@ -8,10 +8,13 @@ mod cluster;
 mod disk;
 mod fault;
 mod final_state;
+mod line;
 mod load;
 mod nemesis;
 mod process;
+mod room;
 mod stop;
+mod writable;
 
 use std::{
     collections::BTreeMap,
@@ -95,7 +98,8 @@ fn run(arguments: &Arguments) -> Result<bool> {
         None => builder.tempdir()?,
     };
     home.disable_cleanup(arguments.keep);
-    let path = home.path().to_owned();
+    // As processes name it in what they say.
+    let path = home.path().canonicalize()?;
     let ended = torture(arguments, seed, &path, &stop);
     let is_good = match &ended {
         Ok(ended) => {
@@ -171,10 +175,9 @@ fn storm(
     let mut loads = Loads::start(cluster, home, time + 2 * CALM, seed)?;
     stop.pass(CALM)?;
     let mut nemesis = Nemesis::new(cluster, random, numbers);
-    nemesis.rage(time, stop)?;
+    nemesis.rage(time, CALM, stop)?;
     let wiped = nemesis.is_wiped.then_some(numbers.victim);
     let (faults, mut problems) = (nemesis.counts, nemesis.problems);
-    stop.pass(CALM)?;
     problems.extend(loads.finish(stop)?);
     println!("the load has ended; waiting until every slot has its copies");
     let final_file = home.join("final.ndjson");
@@ -190,6 +193,7 @@ fn storm(
         }
         Err(error) => problems.push(format!("the final state cannot be read: {error:#}")),
     }
+    problems.extend(writable::check(cluster, stop)?);
     let killed = cluster.end()?;
     problems.extend(
         killed
