@@ -15,14 +15,14 @@ use tokio::{
     net::TcpStream,
     sync::{mpsc, oneshot, watch},
     task::yield_now,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, timeout},
 };
 
-use super::stream::{FrameReader, FrameWriter, StreamError, split};
+use super::stream::{FrameReader, FrameWriter, StreamError, heartbeat, split};
 use crate::gather::Gather;
 use crate::limits::{
-    BACKOFF_MAX, BACKOFF_MIN, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL,
-    PEER_OUT_BYTES_MAX, PEER_QUEUE_MAX, SILENCE_MAX,
+    BACKOFF_MAX, BACKOFF_MIN, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, PEER_OUT_BYTES_MAX,
+    PEER_QUEUE_MAX, SILENCE_MAX,
 };
 
 /// Whether the member at the other end can be asked.
@@ -235,8 +235,7 @@ impl Link {
         let mut waiting: FxHashMap<RequestId, oneshot::Sender<Answered>> = FxHashMap::default();
         let (mut next_id, mut gather) = (1, Gather::default());
         let mut heard = Instant::now();
-        let mut heartbeat = interval(HEARTBEAT_INTERVAL);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heartbeat = heartbeat();
         loop {
             while let Some(frame) = reader.buffered()? {
                 // A heartbeat's reply has nobody waiting.

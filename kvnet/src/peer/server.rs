@@ -14,16 +14,16 @@ use rand::Rng;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::yield_now,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, timeout},
 };
 
-use super::stream::{FrameReader, FrameWriter, StreamError, split};
+use super::stream::{FrameReader, FrameWriter, StreamError, heartbeat, split};
 use crate::{
     accept::Accept,
     gather::Gather,
     limits::{
-        DRAIN_MAX, HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL, IDLE_MAX, PEER_CONNECTIONS_MAX,
-        PEER_IN_FLIGHT_BYTES_MAX, PEER_IN_FLIGHT_MAX, PEER_OUT_BYTES_MAX,
+        DRAIN_MAX, HANDSHAKE_TIMEOUT, IDLE_MAX, PEER_CONNECTIONS_MAX, PEER_IN_FLIGHT_BYTES_MAX,
+        PEER_IN_FLIGHT_MAX, PEER_OUT_BYTES_MAX,
     },
     shutdown::Shutdown,
 };
@@ -120,8 +120,7 @@ impl Connection {
         let mut in_flight_bytes = 0;
         let (mut heard, mut wrote) = (Instant::now(), Instant::now());
         let (mut stopping, mut gather) = (false, Gather::default());
-        let mut heartbeat = interval(HEARTBEAT_INTERVAL);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heartbeat = heartbeat();
         let mut stop = pin!(self.shutdown.stopped());
         loop {
             let has_room = in_flight.len() < PEER_IN_FLIGHT_MAX
