@@ -5,6 +5,7 @@
 //! machine wants to be woken.
 
 mod add;
+mod answers;
 mod drive;
 pub mod first_placement;
 mod room;
