@@ -75,11 +75,6 @@ pub(super) const IGNORED_TESTS: &[Exception] = &[
         "",
         "a measurement, not a test: it asserts nothing and takes long",
     ),
-    except(
-        "kvserver/tests/trie_measure.rs",
-        "",
-        "a measurement, not a test: it asserts nothing and takes long",
-    ),
 ];
 
 /// What the pure core may not name: files, sockets, processes, threads, clocks, dice.
