@@ -5,6 +5,7 @@
 //! machine wants to be woken.
 
 mod add;
+mod aftermath;
 mod answers;
 mod drive;
 pub mod first_placement;
@@ -29,6 +30,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 pub use self::{add::Added, scan::ResolvedPage, view::View};
 use self::{
+    aftermath::Aftermaths,
     drive::Limits,
     room::{LargeValues, Patience},
     view::{LearnError, Members},
@@ -87,8 +89,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     permits: Arc<Semaphore>,
     scans: Arc<Semaphore>,
-    /// Ended writes that still bring members beyond the quorum what they lack.
-    aftermaths: Arc<Semaphore>,
+    aftermaths: Aftermaths,
     large_values: LargeValues,
     metrics: Metrics,
 }
@@ -124,7 +125,7 @@ impl Broker {
             clock,
             permits: Arc::new(Semaphore::new(OPERATIONS_MAX)),
             scans: Arc::new(Semaphore::new(SCANS_MAX)),
-            aftermaths: Arc::new(Semaphore::new(OPERATIONS_MAX)),
+            aftermaths: Aftermaths::start(),
             large_values,
             metrics: Metrics::new(),
         }));
