@@ -91,6 +91,9 @@ struct Inner {
     scans: Arc<Semaphore>,
     aftermaths: Aftermaths,
     large_values: LargeValues,
+    /// Room for those that ended writes still bring to some members: apart, so that a slow member
+    /// does not keep reads waiting.
+    lasting_values: LargeValues,
     metrics: Metrics,
 }
 
@@ -117,6 +120,7 @@ impl Broker {
         let view = Arc::new(members.view(placement));
         members.settle(&view).await;
         let large_values = LargeValues::new(options.large_values_bytes);
+        let lasting_values = LargeValues::new(options.large_values_bytes / 4);
         let broker = Self(Arc::new(Inner {
             options,
             members,
@@ -127,6 +131,7 @@ impl Broker {
             scans: Arc::new(Semaphore::new(SCANS_MAX)),
             aftermaths: Aftermaths::start(),
             large_values,
+            lasting_values,
             metrics: Metrics::new(),
         }));
         broker.spawn_placement_poll();

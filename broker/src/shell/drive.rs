@@ -178,7 +178,7 @@ impl Broker {
     fn hand_over<M: Machine + Send + 'static>(&self, mut run: Box<Run<M>>) {
         let bytes = run.machine.aftermath_bytes();
         if bytes > 0 {
-            let Some(room) = self.0.large_values.try_room_for(bytes) else {
+            let Some(room) = self.0.lasting_values.try_room_for(bytes) else {
                 return;
             };
             run.room = Some(room);
