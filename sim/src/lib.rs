@@ -8,7 +8,7 @@
 //!     node      members: kvserver's judgement, store and log; exchange: catching up
 //!     network   delays, drops, duplicates, cuts
 //!     faults    carries incidents out; calm: ends them all and waits for convergence
-//!   checker   what was promised, held against every answer as it is given
+//!   checker   what was promised, held against every answer as it is given, and every copy
 //!   rare      which rare paths a run saw
 //!   shrink    fewer steps that fail the same way
 //! ```

@@ -48,6 +48,8 @@ paths! {
     ChunkedRead => "value in chunks read",
     /// A page of a scan.
     ScanPage => "scanned page",
+    /// A scan went on with another page.
+    NextPage => "scan of several pages",
     /// A key of a page had to be read by itself.
     ScanAsk => "scanned key read by itself",
     /// A member refused an older epoch.
@@ -56,6 +58,8 @@ paths! {
     BehindEpoch => "refusal of a newer epoch",
     /// A broker learned a placement.
     PlacementLearned => "placement learned from a refusal",
+    /// An operation had an older placement than its broker.
+    PlacementLearnedLater => "placement learned that the broker had already",
     /// A damaged slot refused.
     DamagedRefusal => "refusal of a damaged slot",
     /// An answer that counts in no quorum.

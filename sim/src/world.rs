@@ -186,8 +186,6 @@ struct World<'a> {
     repeatable: BTreeSet<u64>,
     /// Wall clocks, members first: milliseconds off the true time.
     skews_ms: Vec<i64>,
-    /// When each wall clock jumped last.
-    jumped_us: Vec<u64>,
     /// The newest placement published.
     placement: Placement,
     dice: StdRng,
@@ -197,8 +195,8 @@ struct World<'a> {
     events: u64,
     operations: u64,
     next_operation: u64,
-    /// Reads and scans that failed so far.
-    reads_failed: u64,
+    /// Operations that ended otherwise than done.
+    failed: u64,
     /// What was found wrong while an event was carried out.
     found: Option<Finding>,
 }
@@ -224,7 +222,6 @@ impl<'a> World<'a> {
             repeatable: BTreeSet::new(),
             links: Links::new(plan.seed, shape.ends(), shape.network),
             skews_ms: shape.skews_ms.clone(),
-            jumped_us: vec![0; shape.ends()],
             placement,
             dice,
             checker: Checker::new(shape.keys, shape.reads_meet_writes()),
@@ -233,7 +230,7 @@ impl<'a> World<'a> {
             events: 0,
             operations: 0,
             next_operation: 0,
-            reads_failed: 0,
+            failed: 0,
             found: None,
         }
     }

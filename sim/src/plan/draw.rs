@@ -217,7 +217,9 @@ impl Drawing<'_> {
             Some(1) => Ask::Delete(key),
             Some(2) => Ask::Get(key),
             Some(3) => Ask::GetAvailable(key),
-            _ => Ask::Scan,
+            _ => Ask::Scan {
+                limit: self.dice.random_range(1..=self.shape.keys),
+            },
         }
     }
 

@@ -27,7 +27,6 @@ impl World<'_> {
     pub(super) fn calm(&mut self) -> Result<(), Violation> {
         self.links.set_calm(true);
         self.skews_ms.clone_from(&self.plan.shape.skews_ms);
-        self.jumped_us.fill(self.now_us);
         for node in 0..self.nodes.len() {
             self.heal(node);
         }
@@ -202,10 +201,10 @@ impl World<'_> {
         if voters.count() < shape.read_quorum().max(shape.write_quorum()) {
             return Ok(true);
         }
-        let failed = self.reads_failed;
+        let failed = self.failed;
         let broker = usize::from(number) % self.plan.shape.brokers;
         self.ask(broker, Ask::Get(number));
         self.finish_operations()?;
-        Ok(self.reads_failed == failed)
+        Ok(self.failed == failed)
     }
 }

@@ -34,10 +34,7 @@ impl World<'_> {
             Incident::Slow { member, by_ms, ms } => {
                 self.nodes[member].slow = (now_us + ms * MS, by_ms * MS);
             }
-            Incident::Jump { end, skew_ms } => {
-                self.skews_ms[end] = skew_ms;
-                self.jumped_us[end] = now_us;
-            }
+            Incident::Jump { end, skew_ms } => self.skews_ms[end] = skew_ms,
             Incident::FillDisk { member, room, ms } => {
                 self.nodes[member].disk.memory.set_room(Some(room));
                 self.schedule_in(ms * MS, Event::FreeDisk { node: member });
@@ -125,7 +122,7 @@ impl World<'_> {
     }
 
     fn new_broker(&mut self, broker: usize) {
-        if self.fronts[broker].is_busy() {
+        if self.fronts[broker].has_operations() {
             self.note(Rare::BrokerLost);
         }
         self.abandon_operations(broker);

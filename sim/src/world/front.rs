@@ -1,6 +1,7 @@
 //! One broker: its machines, run over the simulated network.
 
 mod operation;
+mod page;
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -13,13 +14,14 @@ use broker::machine::{
 use kvcore::{
     key::Key,
     placement::Placement,
+    record::Record,
     version::{UnixMillis, Version, VersionClock},
     wire::{Intent, Request},
 };
 use rand::{RngExt, rngs::StdRng};
 
 use super::{Answer, Caller, Event, MS, World};
-use crate::{plan::Ask, rare::Rare};
+use crate::{checker::Wanted, plan::Ask, rare::Rare};
 
 /// Values of at least this many bytes travel in chunks.
 const CHUNKED_BYTES: usize = kvcore::limits::CHUNK_BYTES;
@@ -61,8 +63,12 @@ impl VersionSource for Versions {
 struct Run {
     machine: Machine,
     operation: Operation,
+    /// What its broker had when it began, or what it has learned since.
+    placement: Placement,
     began_us: u64,
     began_at: UnixMillis,
+    /// The lowest reading of the clock that it was given.
+    lowest: UnixMillis,
     random: u128,
     tags: Tags,
     /// Requests not answered.
@@ -84,11 +90,13 @@ struct Operation {
     /// Its number, which its value carries.
     number: u64,
     ask: Ask,
+    /// Of a scan: behind which key this page begins.
+    after: Option<Key>,
     began_us: u64,
-    began_at: UnixMillis,
     /// What was known of each key it reads when it began.
     floors: Vec<Option<Version>>,
-    expires_at: Option<UnixMillis>,
+    /// What it stores, if it is a write or a delete.
+    wanted: Option<Wanted>,
 }
 
 /// How a machine ended.
@@ -96,6 +104,13 @@ enum Ended {
     Wrote(Outcome<Version>),
     Read(Outcome<ReadAnswer>),
     Scanned(Outcome<ScanPage>),
+}
+
+/// An operation whose machine ended, and the lowest reading of the clock that this was given.
+struct End {
+    operation: Operation,
+    ended: Ended,
+    lowest: UnixMillis,
 }
 
 impl Front {
@@ -112,11 +127,13 @@ impl Front {
 
     /// Whether operations of clients are under way.
     pub(super) fn has_operations(&self) -> bool {
-        self.runs.values().any(|run| !run.has_ended)
+        self.oldest_us().is_some()
     }
 
-    pub(super) fn is_busy(&self) -> bool {
-        self.has_operations()
+    /// When the machine began that has been under way longest.
+    pub(super) fn oldest_us(&self) -> Option<u64> {
+        let open = self.runs.values().filter(|run| !run.has_ended);
+        open.map(|run| run.began_us).min()
     }
 }
 
@@ -159,8 +176,10 @@ impl World<'_> {
         let run = Run {
             machine,
             operation,
+            placement: this.placement.clone(),
             began_us,
             began_at,
+            lowest: began_at,
             random,
             tags: Tags::default(),
             open: 0,
@@ -186,12 +205,16 @@ impl World<'_> {
                 if matches!(&run.machine, Machine::Read(read) if read.was_hedged()) {
                     self.note(Rare::HedgedRead);
                 }
-                let operation = run.operation.clone();
+                let end = End {
+                    operation: run.operation.clone(),
+                    ended,
+                    lowest: run.lowest,
+                };
                 // A write goes on with the members beyond its quorum.
                 if run.open > 0 && matches!(run.machine, Machine::Write(_)) {
                     self.fronts[front].runs.insert(number, run);
                 }
-                return self.machine_ended(front, operation, ended);
+                return self.machine_ended(front, end);
             }
             if !learned {
                 break;
@@ -219,9 +242,8 @@ impl World<'_> {
         run: &mut Run,
         step: impl FnOnce(&mut Machine, &mut Context<'_>) -> T,
     ) -> (T, Vec<Effect>) {
-        let this = &self.fronts[front];
         let end = self.end_of(front);
-        let members = this.placement.members().iter();
+        let members = run.placement.members().iter();
         let live: Vec<_> = members
             .map(|member| self.is_connected(end, member.id))
             .collect();
@@ -229,13 +251,14 @@ impl World<'_> {
             wall: self.wall(end),
             elapsed_ms: (self.now_us - run.began_us) / MS,
         };
+        run.lowest = run.lowest.min(now.wall);
         let mut effects = Vec::new();
         let mut cx = Context {
             now,
             began_at: run.began_at,
-            placement: &this.placement,
+            placement: &run.placement,
             live: &live,
-            clock: &this.versions,
+            clock: &self.fronts[front].versions,
             random: run.random,
             tags: &mut run.tags,
             effects: &mut effects,
@@ -253,20 +276,18 @@ impl World<'_> {
                 // A simulated front has room for everything.
                 Effect::Expect { .. } => {}
                 Effect::Learn(placement) => {
-                    let this = &mut self.fronts[front];
-                    if placement.epoch() > this.placement.epoch() {
-                        this.placement = placement;
-                        self.note(Rare::PlacementLearned);
-                    }
+                    self.learn(front, run, placement);
                     learned = true;
                 }
                 Effect::Send { to, tag, request } => {
                     if let Request::Put {
-                        intent: Intent::Repair,
+                        key,
+                        record,
+                        intent,
                         ..
                     } = &request
                     {
-                        self.note(Rare::ReadRepair);
+                        self.on_put_sent(front, &run.operation, key, record, *intent);
                     }
                     run.open += 1;
                     let caller = Caller::Run {
@@ -280,6 +301,47 @@ impl World<'_> {
             }
         }
         learned
+    }
+
+    /// The broker takes a placement if it is newer, and this machine whatever the broker has then.
+    /// Its others go on with theirs until they learn themselves, as in the broker's shell.
+    fn learn(&mut self, front: usize, run: &mut Run, placement: Placement) {
+        let this = &mut self.fronts[front];
+        let is_newer = placement.epoch() > this.placement.epoch();
+        if is_newer {
+            this.placement = placement;
+        }
+        run.placement = this.placement.clone();
+        self.note(if is_newer {
+            Rare::PlacementLearned
+        } else {
+            Rare::PlacementLearnedLater
+        });
+    }
+
+    /// Tells the checker under which version something is sent, and what was found expired.
+    fn on_put_sent(
+        &mut self,
+        front: usize,
+        operation: &Operation,
+        key: &Key,
+        record: &Record,
+        intent: Intent,
+    ) {
+        let held = match intent {
+            Intent::Fresh | Intent::Successor => {
+                self.checker.issued(operation.number, record.version)
+            }
+            Intent::Repair => {
+                self.note(Rare::ReadRepair);
+                let number = number_of(key).filter(|_| record.version.is_expiry());
+                let now = self.wall(self.end_of(front));
+                number.map_or(Ok(()), |number| {
+                    self.checker.expired(number, record.version, Some(now))
+                })
+            }
+        };
+        self.hold(held);
     }
 
     /// An answer to a request of a machine.

@@ -5,20 +5,21 @@ use broker::{
     machine::{
         Outcome,
         read::{Demand, Extent, Read, ReadAnswer},
-        scan::{Scan, ScanItem, ScanPage, ScanPlan},
-        store::Content,
+        scan::{Scan, ScanPlan},
+        store,
         write::Write,
     },
 };
 use bytes::Bytes;
 use kvcore::{
+    key::Key,
     record::{Format, ValueMeta},
     version::{UnixMillis, Version},
 };
 
-use super::{CHUNKED_BYTES, Ended, MS, Machine, Operation, World, key_of, number_of};
+use super::{CHUNKED_BYTES, End, Ended, MS, Machine, Operation, World, key_of};
 use crate::{
-    checker::{Checker, Kind, payload},
+    checker::{Checker, Content, Kind, Wanted, payload},
     plan::Ask,
     rare::Rare,
 };
@@ -26,34 +27,50 @@ use crate::{
 impl World<'_> {
     /// A client asks a broker.
     pub(in crate::world) fn ask(&mut self, front: usize, ask: Ask) {
+        self.ask_behind(front, ask, None);
+    }
+
+    /// A client asks a broker; a scan goes on behind a key.
+    pub(super) fn ask_behind(&mut self, front: usize, ask: Ask, after: Option<Key>) {
         self.next_operation += 1;
         let number = self.next_operation;
-        let now = self.wall(self.end_of(front));
-        let mut expires_at = None;
-        match ask {
-            Ask::Put {
-                key, expires_ms, ..
-            } => {
-                expires_at = expires_ms.map(|ms| now.plus(ms));
-                self.checker.write_begins(number, key, expires_at.is_some());
-            }
-            Ask::Delete(key) => self.checker.delete_begins(key),
-            Ask::Get(_) | Ask::GetAvailable(_) | Ask::Scan => {}
+        let wanted = self.wanted(front, number, ask);
+        if let Some(wanted) = wanted {
+            self.checker.begins(number, key_asked(ask), wanted);
         }
         let floors = match ask {
-            Ask::Scan => (0..self.plan.shape.keys).collect(),
+            Ask::Scan { .. } => (0..self.plan.shape.keys).collect(),
             ask => vec![key_asked(ask)],
         };
         let floors = floors.into_iter().map(|key| self.checker.floor(key));
         let operation = Operation {
             number,
             ask,
+            after,
             began_us: self.now_us,
-            began_at: now,
             floors: floors.collect(),
-            expires_at,
+            wanted,
         };
         self.begin(front, operation);
+    }
+
+    /// What is to be stored, where something is.
+    fn wanted(&self, front: usize, number: u64, ask: Ask) -> Option<Wanted> {
+        let Ask::Put {
+            bytes, expires_ms, ..
+        } = ask
+        else {
+            return matches!(ask, Ask::Delete(_)).then_some(Wanted::Tombstone);
+        };
+        let now = self.wall(self.end_of(front));
+        let length = payload(number, bytes).len();
+        Some(Wanted::Value(ValueMeta {
+            format: Format::Raw,
+            // Such as no other write has.
+            flags: u32::try_from(number).unwrap_or(u32::MAX),
+            expires_at: expires_ms.map(|ms| now.plus(ms)),
+            length: u32::try_from(length).expect("values are limited"),
+        }))
     }
 
     fn begin(&mut self, front: usize, operation: Operation) {
@@ -80,11 +97,11 @@ impl World<'_> {
             Ask::Delete(key) => read(key, Demand::Quorum, Extent::Presence),
             Ask::Get(key) => read(key, Demand::Quorum, Extent::Value),
             Ask::GetAvailable(key) => read(key, Demand::Available, Extent::Value),
-            Ask::Scan => {
+            Ask::Scan { limit } => {
                 let plan = ScanPlan {
                     prefix: Bytes::from_static(b"key-"),
-                    after: None,
-                    limit: 100,
+                    after: operation.after.clone(),
+                    limit,
                 };
                 Machine::Scan(Scan::new(plan, Demand::Quorum, SCAN_HEDGE_MS, deadline_ms))
             }
@@ -98,42 +115,41 @@ impl World<'_> {
     }
 
     fn write(&self, operation: &Operation, above: Option<Version>) -> Machine {
-        let content = match operation.ask {
-            Ask::Put { bytes, .. } => {
-                let bytes = payload(operation.number, bytes);
-                let meta = ValueMeta {
-                    format: Format::Raw,
-                    flags: 0,
-                    expires_at: operation.expires_at,
-                    length: u32::try_from(bytes.len()).expect("values are limited"),
-                };
-                Content::Value(meta, bytes)
+        let content = match operation.wanted {
+            Some(Wanted::Value(meta)) => {
+                store::Content::Value(meta, payload(operation.number, meta.length))
             }
-            _ => Content::Tombstone,
+            _ => store::Content::Tombstone,
         };
         let key = key_of(key_asked(operation.ask));
         Machine::Write(Write::new(key, content, above, self.left_ms(operation)))
     }
 
     /// A machine ended: the operation goes on, or is over.
-    pub(super) fn machine_ended(&mut self, front: usize, operation: Operation, ended: Ended) {
+    pub(super) fn machine_ended(&mut self, front: usize, end: End) {
+        let End {
+            operation,
+            ended,
+            lowest,
+        } = end;
         match ended {
             Ended::Read(Outcome::Done(answer)) => {
-                if let Some(next) = self.on_read(front, &operation, &answer) {
+                if let Some(next) = self.on_read(front, &operation, &answer, lowest) {
                     return self.run_machine(front, next, operation);
                 }
             }
             Ended::Read(Outcome::NotDone(_) | Outcome::Unknown(_))
             | Ended::Scanned(Outcome::NotDone(_) | Outcome::Unknown(_)) => {
                 self.note(Rare::ReadNotDone);
-                self.reads_failed += 1;
-                if let Ask::Put { .. } = operation.ask {
-                    let held = self.checker.write_not_done(operation.number);
+                self.failed += 1;
+                // The read before a write or a delete: nothing was sent yet.
+                if operation.wanted.is_some() {
+                    let held = self.checker.not_done(operation.number);
                     self.hold(held);
                 }
             }
             Ended::Wrote(outcome) => self.on_wrote(&operation, &outcome),
-            Ended::Scanned(Outcome::Done(page)) => self.on_page(front, &operation, &page),
+            Ended::Scanned(Outcome::Done(page)) => self.on_page(front, &operation, &page, lowest),
         }
         self.over(&operation);
     }
@@ -149,19 +165,19 @@ impl World<'_> {
     }
 
     fn on_wrote(&mut self, operation: &Operation, outcome: &Outcome<Version>) {
-        let key = key_asked(operation.ask);
-        let put = matches!(operation.ask, Ask::Put { .. }).then_some(operation.number);
         let held = match outcome {
             Outcome::Done(version) => {
                 self.checker
-                    .write_done(put, key, *version, operation.floors[0])
+                    .done(operation.number, *version, operation.floors[0])
             }
             Outcome::NotDone(_) => {
                 self.note(Rare::WriteNotDone);
-                put.map_or(Ok(()), |number| self.checker.write_not_done(number))
+                self.failed += 1;
+                self.checker.not_done(operation.number)
             }
             Outcome::Unknown(_) => {
                 self.note(Rare::UnknownWrite);
+                self.failed += 1;
                 Ok(())
             }
         };
@@ -180,89 +196,60 @@ impl World<'_> {
         front: usize,
         operation: &Operation,
         answer: &ReadAnswer,
+        lowest: UnixMillis,
     ) -> Option<Machine> {
         let key = key_asked(operation.ask);
-        match operation.ask {
-            Ask::Put { .. } => return Some(self.write(operation, answer.version)),
-            Ask::Delete(_) => {
-                let held = Checker::not_below(key, answer.version, operation.floors[0]);
-                self.hold(held);
-                answer.value.as_ref()?;
-                return Some(self.write(operation, answer.version));
+        self.hold_answer(front, operation, answer);
+        if let Some((meta, bytes)) = &answer.value {
+            let held = Checker::not_expired(key, meta.expires_at, lowest);
+            self.hold(held);
+            if bytes.len() > CHUNKED_BYTES {
+                self.note(Rare::ChunkedRead);
             }
-            Ask::Get(_) | Ask::GetAvailable(_) | Ask::Scan => {}
         }
-        let value = answer.value.as_ref().map(|(_, bytes)| bytes.as_ref());
+        match operation.ask {
+            Ask::Put { .. } => Some(self.write(operation, answer.version)),
+            Ask::Delete(_) => {
+                answer.value.as_ref()?;
+                Some(self.write(operation, answer.version))
+            }
+            Ask::Get(_) | Ask::GetAvailable(_) | Ask::Scan { .. } => None,
+        }
+    }
+
+    /// Holds the answer of a read against what was asked for, and what was known when it began.
+    fn hold_answer(&mut self, front: usize, operation: &Operation, answer: &ReadAnswer) {
+        let key = key_asked(operation.ask);
+        let content = match &answer.value {
+            None => Content::Tombstone,
+            Some((meta, bytes)) if bytes.is_empty() && operation.wanted.is_some() => {
+                Content::Present(meta)
+            }
+            Some((meta, bytes)) => Content::Value(meta, bytes),
+        };
+        if let (Some(version), Content::Tombstone) = (answer.version, content) {
+            self.note(if version.is_expiry() {
+                Rare::Expired
+            } else {
+                Rare::Tombstone
+            });
+            if version.is_expiry() {
+                // A broker that reaches nobody to spread it to may be the first to say so.
+                let now = self.wall(self.end_of(front));
+                let held = self.checker.expired(key, version, Some(now));
+                self.hold(held);
+            }
+        }
+        let said = answer.version.map(|version| (version, content));
         let held = if answer.partial.is_some() {
             self.note(Rare::PartialRead);
-            self.checker.content(key, answer.version, value)
+            said.map_or(Ok(()), |(version, content)| {
+                self.checker.seen(key, version, content)
+            })
         } else {
-            self.checker
-                .read_done(key, answer.version, value, operation.floors[0])
+            self.checker.read_done(key, said, operation.floors[0])
         };
         self.hold(held);
-        match &answer.value {
-            Some((meta, bytes)) => {
-                self.hold_time(front, operation, key, meta);
-                if bytes.len() > CHUNKED_BYTES {
-                    self.note(Rare::ChunkedRead);
-                }
-            }
-            None if answer.version.is_some_and(Version::is_expiry) => self.note(Rare::Expired),
-            None if answer.version.is_some() => self.note(Rare::Tombstone),
-            None => {}
-        }
-        None
-    }
-
-    fn hold_time(&mut self, front: usize, operation: &Operation, key: u16, meta: &ValueMeta) {
-        // The clock may have been set back meanwhile, however far.
-        let end = self.end_of(front);
-        let jumped = self.jumped_us[end] >= operation.began_us;
-        let lowest = if jumped {
-            UnixMillis(0)
-        } else {
-            operation.began_at
-        };
-        let held = Checker::not_expired(key, meta.expires_at, lowest);
-        self.hold(held);
-    }
-
-    fn on_page(&mut self, front: usize, operation: &Operation, page: &ScanPage) {
-        self.note(Rare::ScanPage);
-        let mut answered = Vec::new();
-        for item in &page.items {
-            let (ScanItem::Value(key, ..) | ScanItem::Ask(key)) = item;
-            let Some(number) = number_of(key).filter(|&number| number < self.plan.shape.keys)
-            else {
-                let what = format!("a page has {key}, which nobody wrote");
-                return self.hold(Err((Kind::Corrupt, what)));
-            };
-            answered.push(number);
-            match item {
-                ScanItem::Value(_, version, meta, bytes) => {
-                    let floor = operation.floors[usize::from(number)];
-                    let held = self
-                        .checker
-                        .read_done(number, Some(*version), Some(bytes), floor);
-                    self.hold(held);
-                    self.hold_time(front, operation, number, meta);
-                }
-                ScanItem::Ask(_) => {
-                    self.note(Rare::ScanAsk);
-                    self.ask(front, Ask::Get(number));
-                }
-            }
-        }
-        for number in 0..self.plan.shape.keys {
-            let reaches = page.next_after.as_ref();
-            let in_page = reaches.is_none_or(|last| key_of(number) <= *last);
-            if in_page && !answered.contains(&number) {
-                let floor = operation.floors[usize::from(number)];
-                let held = self.checker.left_out(number, floor);
-                self.hold(held);
-            }
-        }
     }
 }
 
@@ -270,6 +257,6 @@ impl World<'_> {
 fn key_asked(ask: Ask) -> u16 {
     match ask {
         Ask::Put { key, .. } | Ask::Delete(key) | Ask::Get(key) | Ask::GetAvailable(key) => key,
-        Ask::Scan => 0,
+        Ask::Scan { .. } => 0,
     }
 }
