@@ -84,6 +84,8 @@ paths! {
     PowerInTheMiddle => "power lost in the middle of a commit",
     /// Recovery cut a torn tail.
     TornTail => "torn tail",
+    /// Recovery cut a commit of which a part was never written, and took the log for intact.
+    TornIntoRoom => "torn commit in room made ahead, log intact",
     /// Recovery found damage.
     DamageAtStart => "damage found at start",
     /// A log that may lack what it acknowledged.
@@ -106,6 +108,10 @@ paths! {
     BrokerLost => "broker killed with operations under way",
     /// A member stayed outside.
     Blank => "blank member",
+    /// A disk lost something after another one's member had got back what it had lost.
+    NextDisk => "disk that lost something after another was repaired",
+    /// A disk was spared, since too many others of its sets had lost something.
+    Spared => "disk spared beside others in doubt",
     /// A write went on beyond its quorum.
     Aftermath => "write finished beyond its quorum",
 }

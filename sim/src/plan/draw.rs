@@ -58,7 +58,6 @@ pub(super) fn draw(seed: u64) -> Plan {
         dice,
         shape: &shape,
         number: 0,
-        doomed: Vec::new(),
     };
     let acts = (0..acts).map(|_| drawing.act()).collect();
     Plan {
@@ -163,8 +162,6 @@ struct Drawing<'a> {
     shape: &'a Shape,
     work: Work,
     number: usize,
-    /// Members whose disks may have nothing left that can be read.
-    doomed: Vec<usize>,
 }
 
 impl Drawing<'_> {
@@ -238,9 +235,9 @@ impl Drawing<'_> {
     }
 
     /// The members whose disks may lose what was acknowledged in this act: fewer than a write
-    /// quorum, those of earlier acts included.
+    /// quorum. Where those of an earlier act have not got it back yet, the world spares them.
     fn bad_disks(&mut self) -> Vec<usize> {
-        let mut bad = self.doomed.clone();
+        let mut bad = Vec::new();
         while bad.len() + 1 < self.shape.write_quorum() {
             let member = self.dice.random_range(0..self.shape.members);
             if !bad.contains(&member) {
@@ -248,14 +245,6 @@ impl Drawing<'_> {
             }
         }
         bad
-    }
-
-    /// A disk like this may lose everything, now or later.
-    fn doom(&mut self, member: usize) -> usize {
-        if !self.doomed.contains(&member) {
-            self.doomed.push(member);
-        }
-        member
     }
 
     fn end_ms(&mut self) -> u64 {
@@ -273,7 +262,7 @@ impl Drawing<'_> {
         let end = self.dice.random_range(0..self.shape.ends());
         let ms = self.end_ms();
         let bad = bad.choose(&mut self.dice).copied();
-        // Without a sync before each acknowledgement, a power loss is a lost disk.
+        // See `Incident::loses`.
         let synced = self.shape.sync == SyncMode::Always;
         let doubtful = if synced { Some(member) } else { bad };
         Some(match kind {
@@ -317,15 +306,12 @@ impl Drawing<'_> {
                 down_ms: ms,
             },
             9 => Incident::Rot {
-                member: self.doom(bad?),
+                member: bad?,
                 dice: self.dice.random(),
             },
-            10 => {
-                let member = bad.filter(|_| self.dice.random_bool(0.2))?;
-                Incident::Wipe {
-                    member: self.doom(member),
-                }
-            }
+            10 => Incident::Wipe {
+                member: bad.filter(|_| self.dice.random_bool(0.2))?,
+            },
             11 => Incident::NewBroker {
                 broker: self.dice.random_range(0..self.shape.brokers),
             },
@@ -333,7 +319,7 @@ impl Drawing<'_> {
                 told: self.dice.random(),
             },
             _ => Incident::Unreadable {
-                member: self.doom(bad?),
+                member: bad?,
                 dice: self.dice.random(),
             },
         })

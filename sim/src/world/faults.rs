@@ -1,19 +1,57 @@
 //! Carrying incidents out.
 
 use kvcore::{
-    placement::{Epoch, MemberId, Parts, Placement},
+    placement::{Epoch, MemberId, MemberIndex, Parts, Placement},
     wire::Request,
 };
 use kvserver::log::disk::Disk;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use uuid::Uuid;
 
-use super::{Caller, Event, MS, World, front::Front};
+use super::{Caller, Event, MS, World, front::Front, node::Loss};
 use crate::{plan::Incident, rare::Rare};
 
 impl World<'_> {
-    /// Something goes wrong.
+    /// Something goes wrong, unless it would take more than what is promised to be survived.
     pub(super) fn befall(&mut self, incident: Incident) {
+        if let Some(member) = incident.loses(self.plan.shape.sync) {
+            if !self.may_lose(member) {
+                return self.note(Rare::Spared);
+            }
+            self.note_loss(member, incident);
+        }
+        self.carry_out_incident(incident);
+    }
+
+    /// Whether the member's disk may lose what was acknowledged: fewer than a write quorum of each
+    /// of its sets may do so before they have it again from the others.
+    fn may_lose(&self, member: usize) -> bool {
+        let index = MemberIndex(u16::try_from(member).expect("members are few"));
+        let slots = self.placement.slots_of(index);
+        slots.iter().all(|slot| {
+            let set = self.placement.slot(slot).current().members();
+            let others = set.iter().filter(|&&other| other != index);
+            let in_doubt = others.filter(|other| self.nodes[other.get()].is_in_doubt());
+            in_doubt.count() + 1 < self.plan.shape.write_quorum()
+        })
+    }
+
+    fn note_loss(&mut self, member: usize, incident: Incident) {
+        let others = self.nodes.iter().enumerate();
+        let mut others = others.filter(|&(other, _)| other != member);
+        if others.any(|(_, node)| node.loss == Loss::Repaired) {
+            self.note(Rare::NextDisk);
+        }
+        let node = &mut self.nodes[member];
+        node.loss = match incident {
+            Incident::Rot { .. } | Incident::Unreadable { .. } => Loss::Hidden,
+            // What is damaged stays damaged when the power goes.
+            _ if node.loss == Loss::Hidden => Loss::Hidden,
+            _ => Loss::Met,
+        };
+    }
+
+    fn carry_out_incident(&mut self, incident: Incident) {
         let now_us = self.now_us;
         match incident {
             Incident::Kill { member, down_ms } => {

@@ -22,6 +22,19 @@ use crate::{checker::Kind, disk::SimDisk, rare::Rare};
 /// Writes of one commit.
 const BATCH_MAX: usize = 64;
 
+/// What a member's disk may have lost of what was acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// Nothing.
+    None,
+    /// Something, and the member may not have met it yet.
+    Hidden,
+    /// Something; the member knows it when it starts.
+    Met,
+    /// What it lost it has again from the others.
+    Repaired,
+}
+
 /// A member: its disk, and its process while it runs.
 pub(super) struct Node {
     pub(super) id: MemberId,
@@ -36,6 +49,7 @@ pub(super) struct Node {
     pub(super) slow: (u64, u64),
     /// Its disk came back blank: it is another member.
     pub(super) is_blank: bool,
+    pub(super) loss: Loss,
     /// How long it stays down when its power goes.
     pub(super) down_us: u64,
     /// Why it did not start, the last time.
@@ -69,6 +83,7 @@ impl Node {
             paused_until_us: 0,
             slow: (0, 0),
             is_blank: false,
+            loss: Loss::None,
             down_us: 100 * MS,
             last_error: None,
             is_unreadable: false,
@@ -81,6 +96,11 @@ impl Node {
         self.disk = SimDisk::default();
         self.placement = None;
         self.is_blank = true;
+    }
+
+    /// Whether it may lack what was acknowledged.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.is_blank || matches!(self.loss, Loss::Hidden | Loss::Met)
     }
 
     /// Whether it does not start for good.
@@ -152,6 +172,7 @@ impl World<'_> {
         let recovery = &opened.recovery;
         for (is, rare) in [
             (recovery.torn_bytes > 0, Rare::TornTail),
+            (recovery.is_unwritten && recovery.intact, Rare::TornIntoRoom),
             (!recovery.damaged.is_empty(), Rare::DamageAtStart),
             (!recovery.intact, Rare::NotIntact),
             (recovery.from_hints > 0, Rare::Hints),
