@@ -9,8 +9,8 @@ use rand::RngExt;
 
 use super::{
     Event, MS, World,
-    front::Front,
-    node::{Loss, Process},
+    broker::Broker,
+    member::{Loss, Process},
 };
 use crate::{
     checker::{Kind, Violation},
@@ -34,8 +34,8 @@ impl World<'_> {
     pub(super) fn calm(&mut self) -> Result<(), Violation> {
         self.links.set_calm(true);
         self.skews_ms.clone_from(&self.plan.shape.skews_ms);
-        for node in 0..self.nodes.len() {
-            self.heal(node);
+        for member in 0..self.members.len() {
+            self.heal(member);
         }
         self.finish_operations()?;
         self.converge()?;
@@ -47,53 +47,53 @@ impl World<'_> {
         Ok(())
     }
 
-    fn heal(&mut self, node: usize) {
-        let this = &mut self.nodes[node];
+    fn heal(&mut self, member: usize) {
+        let this = &mut self.members[member];
         this.paused_until_us = 0;
         this.slow = (0, 0);
         this.disk.memory.set_room(None);
         this.disk.memory.fail_sync_after(None);
         if this.disk.is_off() {
-            self.lose_power(node);
+            self.lose_power(member);
         }
-        self.nodes[node].disk.stay_on();
-        if self.nodes[node].loss == Loss::Hidden && self.dice.random_bool(0.5) {
-            self.read_through(node);
+        self.members[member].disk.stay_on();
+        if self.members[member].loss == Loss::Hidden && self.dice.random_bool(0.5) {
+            self.read_through(member);
         }
-        self.restart_failed(node);
+        self.restart_failed(member);
     }
 
     /// Ends a member's process and its log's hints, so that it reads all of its log when it starts
     /// and meets what is damaged there.
-    fn read_through(&mut self, node: usize) {
-        self.kill(node);
-        let disk = &self.nodes[node].disk.memory;
+    fn read_through(&mut self, member: usize) {
+        self.kill(member);
+        let disk = &self.members[member].disk.memory;
         for name in disk.list().unwrap_or_default() {
             if !is_segment(&name) {
                 disk.remove(&name).expect("it was listed");
             }
         }
         disk.sync_directory().expect("no sync is to fail");
-        self.nodes[node].loss = Loss::Met;
+        self.members[member].loss = Loss::Met;
     }
 
     /// Starts a member that is down, and one whose log takes no writes until then: it may meet a
     /// sector that cannot be read only now.
-    fn restart_failed(&mut self, node: usize) {
+    fn restart_failed(&mut self, member: usize) {
         let failed = |process: &Process| process.writer.poisoned().is_some();
-        if self.nodes[node].process.as_ref().is_some_and(failed) {
-            self.kill(node);
+        if self.members[member].process.as_ref().is_some_and(failed) {
+            self.kill(member);
         }
-        if self.nodes[node].process.is_none() {
-            let life = self.nodes[node].life;
-            self.schedule_in(0, Event::Start { node, life });
+        if self.members[member].process.is_none() {
+            let life = self.members[member].life;
+            self.schedule_in(0, Event::Start { member, life });
         }
     }
 
     /// Lets every operation come to its end, which its deadline bounds.
     fn finish_operations(&mut self) -> Result<(), Violation> {
         let limit_us = self.plan.shape.deadline_ms * MS + LATE_US;
-        while let Some(oldest_us) = self.fronts.iter().filter_map(Front::oldest_us).min() {
+        while let Some(oldest_us) = self.brokers.iter().filter_map(Broker::oldest_us).min() {
             if self.now_us > oldest_us + limit_us {
                 let open = "an operation is open although its deadline is over";
                 return Err(self.violation(Kind::Deadline, open.to_owned()));
@@ -105,10 +105,10 @@ impl World<'_> {
 
     /// A member whose log has nothing left that can be read stays down until a person replaces it.
     fn give_up(&mut self) {
-        for node in 0..self.nodes.len() {
-            if self.nodes[node].is_given_up() && !self.nodes[node].is_blank {
+        for member in 0..self.members.len() {
+            if self.members[member].is_given_up() && !self.members[member].is_blank {
                 self.note(Rare::GivenUp);
-                self.nodes[node].is_blank = true;
+                self.members[member].is_blank = true;
             }
         }
     }
@@ -117,9 +117,9 @@ impl World<'_> {
         let limit = self.now_us + CONVERGE_US;
         loop {
             self.give_up();
-            for node in 0..self.nodes.len() {
-                if self.nodes[node].process.is_some() {
-                    self.restart_failed(node);
+            for member in 0..self.members.len() {
+                if self.members[member].process.is_some() {
+                    self.restart_failed(member);
                 }
             }
             let Some(why) = self.difference() else {
@@ -135,9 +135,9 @@ impl World<'_> {
     /// Notes which members have again what their disks had lost: from now on another disk may lose
     /// as much.
     fn take_for_repaired(&mut self) {
-        for node in 0..self.nodes.len() {
-            if self.nodes[node].loss == Loss::Met && self.votes_everywhere(node) {
-                self.nodes[node].loss = Loss::Repaired;
+        for member in 0..self.members.len() {
+            if self.members[member].loss == Loss::Met && self.votes_everywhere(member) {
+                self.members[member].loss = Loss::Repaired;
             }
         }
     }

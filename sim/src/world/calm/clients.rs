@@ -4,7 +4,7 @@ use super::{TRIES_MAX, World};
 use crate::{
     checker::{Kind, Violation},
     plan::Ask,
-    world::front::key_of,
+    world::broker::key_of,
 };
 
 /// Bytes of a value that is written then.

@@ -16,7 +16,7 @@ use super::{TRIES_MAX, World};
 use crate::{
     checker::{Content, Kind, Violation},
     disk::SimDisk,
-    world::front::key_of,
+    world::broker::key_of,
 };
 
 /// What a member has of one slot.
@@ -34,9 +34,9 @@ type Held = Option<(Version, Option<(ValueMeta, Bytes)>)>;
 impl World<'_> {
     /// The first difference between copies, if there is one.
     pub(super) fn difference(&self) -> Option<String> {
-        for (number, node) in self.nodes.iter().enumerate() {
-            if node.process.is_none() && !node.is_given_up() {
-                let error = node.last_error.as_deref().unwrap_or("no error");
+        for (number, member) in self.members.iter().enumerate() {
+            if member.process.is_none() && !member.is_given_up() {
+                let error = member.last_error.as_deref().unwrap_or("no error");
                 return Some(format!("member {number} does not start: {error}"));
             }
         }
@@ -69,9 +69,9 @@ impl World<'_> {
     }
 
     /// The store of a member that runs and is not blank.
-    fn store(&self, node: usize) -> Option<&Store<SimDisk>> {
-        let node = &self.nodes[node];
-        let process = node.process.as_ref().filter(|_| !node.is_blank)?;
+    fn store(&self, member: usize) -> Option<&Store<SimDisk>> {
+        let member = &self.members[member];
+        let process = member.process.as_ref().filter(|_| !member.is_blank)?;
         Some(&process.store)
     }
 
@@ -85,10 +85,10 @@ impl World<'_> {
     }
 
     /// Whether a member votes for all its slots.
-    pub(super) fn votes_everywhere(&self, node: usize) -> bool {
-        let index = MemberIndex(u16::try_from(node).expect("members are few"));
+    pub(super) fn votes_everywhere(&self, member: usize) -> bool {
+        let index = MemberIndex(u16::try_from(member).expect("members are few"));
         let slots = self.placement.slots_of(index);
-        self.store(node).is_some_and(|store| {
+        self.store(member).is_some_and(|store| {
             let votes = |slot| store.standing(slot) == Standing::Voter;
             slots.iter().all(votes)
         })
@@ -120,9 +120,9 @@ impl World<'_> {
         &mut self,
         number: u16,
         key: &Key,
-        node: usize,
+        member: usize,
     ) -> Result<Option<ReadFailure>, Violation> {
-        let Some(store) = self.store(node) else {
+        let Some(store) = self.store(member) else {
             return Ok(None);
         };
         let voted = store.standing(key.slot()) == Standing::Voter;
@@ -134,7 +134,7 @@ impl World<'_> {
         // The copies are equal: each has what was acknowledged, also where a read need not meet it.
         let known = self.checker.known(number);
         if version < known {
-            let what = format!("member {node}, key {number}: has {version:?}, known {known:?}");
+            let what = format!("member {member}, key {number}: has {version:?}, known {known:?}");
             return Err(self.violation(Kind::Lost, what));
         }
         if let Some((version, value)) = held {
@@ -143,7 +143,7 @@ impl World<'_> {
                 None => Content::Tombstone,
             };
             let seen = self.checker.seen(number, version, content);
-            seen.map_err(|(kind, what)| self.violation(kind, format!("member {node}: {what}")))?;
+            seen.map_err(|(kind, what)| self.violation(kind, format!("member {member}: {what}")))?;
         }
         Ok(None)
     }

@@ -26,15 +26,15 @@ use crate::{
 
 impl World<'_> {
     /// A client asks a broker.
-    pub(in crate::world) fn ask(&mut self, front: usize, ask: Ask) {
-        self.ask_behind(front, ask, None);
+    pub(in crate::world) fn ask(&mut self, broker: usize, ask: Ask) {
+        self.ask_behind(broker, ask, None);
     }
 
     /// A client asks a broker; a scan goes on behind a key.
-    pub(super) fn ask_behind(&mut self, front: usize, ask: Ask, after: Option<Key>) {
+    pub(super) fn ask_behind(&mut self, broker: usize, ask: Ask, after: Option<Key>) {
         self.next_operation += 1;
         let number = self.next_operation;
-        let wanted = self.wanted(front, number, ask);
+        let wanted = self.wanted(broker, number, ask);
         if let Some(wanted) = wanted {
             self.checker.begins(number, key_asked(ask), wanted);
         }
@@ -51,18 +51,18 @@ impl World<'_> {
             floors: floors.collect(),
             wanted,
         };
-        self.begin(front, operation);
+        self.begin(broker, operation);
     }
 
     /// What is to be stored, where something is.
-    fn wanted(&self, front: usize, number: u64, ask: Ask) -> Option<Wanted> {
+    fn wanted(&self, broker: usize, number: u64, ask: Ask) -> Option<Wanted> {
         let Ask::Put {
             bytes, expires_ms, ..
         } = ask
         else {
             return matches!(ask, Ask::Delete(_)).then_some(Wanted::Tombstone);
         };
-        let now = self.wall(self.end_of(front));
+        let now = self.wall(self.end_of(broker));
         let length = payload(number, bytes).len();
         Some(Wanted::Value(ValueMeta {
             format: Format::Raw,
@@ -73,7 +73,7 @@ impl World<'_> {
         }))
     }
 
-    fn begin(&mut self, front: usize, operation: Operation) {
+    fn begin(&mut self, broker: usize, operation: Operation) {
         let deadline_ms = self.left_ms(&operation);
         let read = |key, demand, extent| {
             Machine::Read(Read::new(
@@ -106,7 +106,7 @@ impl World<'_> {
                 Machine::Scan(Scan::new(plan, Demand::Quorum, SCAN_HEDGE_MS, deadline_ms))
             }
         };
-        self.run_machine(front, machine, operation);
+        self.run_machine(broker, machine, operation);
     }
 
     fn left_ms(&self, operation: &Operation) -> u64 {
@@ -126,7 +126,7 @@ impl World<'_> {
     }
 
     /// A machine ended: the operation goes on, or is over.
-    pub(super) fn machine_ended(&mut self, front: usize, end: End) {
+    pub(super) fn machine_ended(&mut self, broker: usize, end: End) {
         let End {
             operation,
             ended,
@@ -134,8 +134,8 @@ impl World<'_> {
         } = end;
         match ended {
             Ended::Read(Outcome::Done(answer)) => {
-                if let Some(next) = self.on_read(front, &operation, &answer, lowest) {
-                    return self.run_machine(front, next, operation);
+                if let Some(next) = self.on_read(broker, &operation, &answer, lowest) {
+                    return self.run_machine(broker, next, operation);
                 }
             }
             Ended::Read(Outcome::NotDone(_) | Outcome::Unknown(_))
@@ -149,7 +149,7 @@ impl World<'_> {
                 }
             }
             Ended::Wrote(outcome) => self.on_wrote(&operation, &outcome),
-            Ended::Scanned(Outcome::Done(page)) => self.on_page(front, &operation, &page, lowest),
+            Ended::Scanned(Outcome::Done(page)) => self.on_page(broker, &operation, &page, lowest),
         }
         self.over(&operation);
     }
@@ -193,13 +193,13 @@ impl World<'_> {
     /// Takes the answer of a read; gives the write that follows it, if one does.
     fn on_read(
         &mut self,
-        front: usize,
+        broker: usize,
         operation: &Operation,
         answer: &ReadAnswer,
         lowest: UnixMillis,
     ) -> Option<Machine> {
         let key = key_asked(operation.ask);
-        self.hold_answer(front, operation, answer);
+        self.hold_answer(broker, operation, answer);
         if let Some((meta, bytes)) = &answer.value {
             let held = Checker::not_expired(key, meta.expires_at, lowest);
             self.hold(held);
@@ -218,7 +218,7 @@ impl World<'_> {
     }
 
     /// Holds the answer of a read against what was asked for, and what was known when it began.
-    fn hold_answer(&mut self, front: usize, operation: &Operation, answer: &ReadAnswer) {
+    fn hold_answer(&mut self, broker: usize, operation: &Operation, answer: &ReadAnswer) {
         let key = key_asked(operation.ask);
         let content = match &answer.value {
             None => Content::Tombstone,
@@ -235,7 +235,7 @@ impl World<'_> {
             });
             if version.is_expiry() {
                 // A broker that reaches nobody to spread it to may be the first to say so.
-                let now = self.wall(self.end_of(front));
+                let now = self.wall(self.end_of(broker));
                 let held = self.checker.expired(key, version, Some(now));
                 self.hold(held);
             }

@@ -15,7 +15,7 @@ impl World<'_> {
     /// Takes a page, and asks for the next one.
     pub(super) fn on_page(
         &mut self,
-        front: usize,
+        broker: usize,
         operation: &Operation,
         page: &ScanPage,
         lowest: UnixMillis,
@@ -43,7 +43,7 @@ impl World<'_> {
                 }
                 ScanItem::Ask(_) => {
                     self.note(Rare::ScanAsk);
-                    self.ask(front, Ask::Get(number));
+                    self.ask(broker, Ask::Get(number));
                 }
             }
         }
@@ -59,7 +59,7 @@ impl World<'_> {
         }
         if let Some(next) = &page.next_after {
             self.note(Rare::NextPage);
-            self.ask_behind(front, operation.ask, Some(next.clone()));
+            self.ask_behind(broker, operation.ask, Some(next.clone()));
         }
     }
 }
