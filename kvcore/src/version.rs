@@ -8,10 +8,13 @@ use std::{fmt, num::NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    limits::CLOCK_SKEW_MS_MAX,
-    planted::{self, Bug},
-};
+use crate::planted::{self, Bug};
+
+/// How far a lane may lie ahead of its clock, in milliseconds: it does where the clock was set
+/// back. Servers count it as skew, of which two clocks may need nearly all that is allowed
+/// ([`crate::limits::CLOCK_SKEW_MS_MAX`]); so it is little, yet more than a clock is stepped back
+/// in good order.
+const AHEAD_MS_MAX: u64 = 1_000;
 
 /// Milliseconds since 1970-01-01 UTC; 48 bits are used, enough until the year 10889.
 #[derive(
@@ -187,10 +190,10 @@ struct Lane {
 
 impl Lane {
     /// Begins again at `now` under another writer id when the clock was set back so far that
-    /// versions off this lane would be refused as lying ahead. The new id is made of the old one:
+    /// versions off this lane might be refused as lying ahead. The new id is made of the old one:
     /// as little likely to be anybody else's.
     fn renew_if_ahead(&mut self, now: UnixMillis) {
-        let is_ahead = self.last.millis().since(now) > CLOCK_SKEW_MS_MAX / 2;
+        let is_ahead = self.last.millis().since(now) > AHEAD_MS_MAX;
         if is_ahead && !planted::is(Bug::ClockStaysAhead) {
             let random = xxhash_rust::xxh3::xxh3_64_with_seed(
                 &self.writer.get().to_le_bytes(),
@@ -286,6 +289,17 @@ mod tests {
         assert!(back < ahead);
         // Back at the hour that was ahead: the same reading, yet another version.
         assert_ne!(clock.fresh(now.plus(3_600_000)), Some(ahead));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_a_little_uses_up_little_of_the_allowed_skew() {
+        let mut clock = clock();
+        let now = UnixMillis(10_000_000_000);
+        for back in [500, 5_000, 20_000, 29_000] {
+            clock.fresh(now.plus(back)).expect("in time");
+            let ahead = clock.fresh(now).expect("in time").time().millis();
+            assert!(ahead.since(now) <= AHEAD_MS_MAX, "{back} ms: {ahead:?}");
+        }
     }
 
     #[test]

@@ -41,6 +41,10 @@ const fn of(read: u8, write: u8) -> Quorums {
 /// Beyond what any check of clocks lets pass, in milliseconds.
 const FAR_MS: i64 = 400_000;
 
+/// Somewhat beyond the skew that is allowed, in milliseconds: set back from there, a clock may be
+/// taken for right too early.
+const BEYOND_MS: i64 = 90_000;
+
 /// Values larger than a chunk, in bytes.
 const LARGE_BYTES: std::ops::Range<u32> = 262_145..700_000;
 
@@ -289,10 +293,10 @@ impl Drawing<'_> {
             },
             6 => Incident::Jump {
                 end,
-                skew_ms: if self.dice.random_bool(0.3) {
-                    self.dice.random_range(-FAR_MS..=FAR_MS)
-                } else {
-                    skew(&mut self.dice)
+                skew_ms: match self.dice.random_range(0..10) {
+                    0 => self.dice.random_range(-FAR_MS..=FAR_MS),
+                    1 | 2 => self.dice.random_range(-BEYOND_MS..=BEYOND_MS),
+                    _ => skew(&mut self.dice),
                 },
             },
             7 => Incident::FillDisk {
