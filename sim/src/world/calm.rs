@@ -33,6 +33,7 @@ impl World<'_> {
     /// Ends all incidents, waits until the copies are equal, and reads and writes.
     pub(super) fn calm(&mut self) -> Result<(), Violation> {
         self.links.set_calm(true);
+        self.wait_for_paused()?;
         self.skews_ms.clone_from(&self.plan.shape.skews_ms);
         for member in 0..self.members.len() {
             self.heal(member);
@@ -47,9 +48,15 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Lets members go on that stand still: from then on nothing that waits for them is late.
+    fn wait_for_paused(&mut self) -> Result<(), Violation> {
+        let until_us = self.members.iter().map(|member| member.paused_until_us);
+        let until_us = until_us.max().unwrap_or(0);
+        self.run_until(until_us.max(self.now_us))
+    }
+
     fn heal(&mut self, member: usize) {
         let this = &mut self.members[member];
-        this.paused_until_us = 0;
         this.slow = (0, 0);
         this.disk.memory.set_room(None);
         this.disk.memory.fail_sync_after(None);
