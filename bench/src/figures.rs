@@ -139,6 +139,8 @@ impl fmt::Display for Reach {
 pub(crate) struct Load {
     latency: Histogram<u64>,
     elapsed: Duration,
+    /// Answers within that time.
+    pub(crate) answered: u64,
     /// Answers that were errors.
     pub(crate) failed: u64,
 }
@@ -149,6 +151,7 @@ impl Load {
             // Microseconds up to a minute, three digits.
             latency: Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are valid"),
             elapsed: Duration::ZERO,
+            answered: 0,
             failed: 0,
         }
     }
@@ -163,6 +166,7 @@ impl Load {
         self.latency
             .add(&other.latency)
             .expect("the bounds are the same");
+        self.answered += other.answered;
         self.failed += other.failed;
     }
 
@@ -171,7 +175,7 @@ impl Load {
     }
 
     pub(crate) fn per_second(&self) -> f64 {
-        self.latency.len() as f64 / self.elapsed.as_secs_f64().max(0.001)
+        self.answered as f64 / self.elapsed.as_secs_f64().max(0.001)
     }
 
     /// Microseconds.

@@ -1,5 +1,6 @@
 //! The load of both sides: so many connections, so many requests on each, and as soon as one is
-//! answered the next. What was asked in the first tenth of the time is not counted.
+//! answered the next. The first tenth of the time is not counted. The rate is of what was answered
+//! in the rest; latencies are of what was asked in it, however late the answer.
 
 use std::{
     collections::VecDeque,
@@ -86,6 +87,9 @@ impl Window {
     pub(crate) fn record(&self, load: &mut Load, asked: Instant) {
         let now = Instant::now();
         if now >= self.begin && now < self.end {
+            load.answered += 1;
+        }
+        if asked >= self.begin {
             load.record(now - asked);
         }
     }

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use kvcore::key::Key;
-use kvserver::log::{Entry, Log, LogOptions, SyncNow, disk::directory::Directory};
+use kvserver::log::{Entry, Log, LogOptions, LogStats, SyncNow, disk::directory::Directory};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -43,13 +43,30 @@ impl Figures {
     }
 }
 
-/// Who writes.
-type Side = fn(&Path, usize, Duration) -> Result<Load>;
+/// One turn of one side.
+struct Turn<'a> {
+    directory: &'a Path,
+    writers: usize,
+    lasts: Duration,
+    /// Records a commit, as the writers that wait had them in this turn.
+    batch: f64,
+}
 
-const SIDES: [(&str, Side); 6] = [
+/// Who writes.
+type Side = fn(&mut Turn<'_>) -> Result<Load>;
+
+const WAITING: usize = 0;
+const ALONE: usize = 1;
+const RAW: usize = 2;
+const RAW_SAME: usize = 3;
+const RAW_OVER: usize = 4;
+
+const SIDES: [(&str, Side); 8] = [
     ("Kvasir's log, writers wait", ours),
     ("Kvasir's log, no writers", alone),
     ("write and fdatasync", raw),
+    ("the same, batches as the waiting writers'", raw_same),
+    ("the same, over bytes that are there", raw_over),
     ("sled", landmarks::sled),
     ("fjall", landmarks::fjall),
     ("redb", landmarks::redb),
@@ -63,10 +80,13 @@ pub(crate) fn run(settings: &Settings) -> Measured {
         "The log, beside write and fdatasync",
         &format!(
             "Records of keys of 16 and values of {VALUE_BYTES} bytes. A writer waits until its \
-             record is durable, then writes the next; one thread commits what waits. \"No \
-             writers\" is the log in a loop of as many appends and one commit; \"write and \
+             record is durable, then writes the next; one thread commits what waits: while it \
+             does, others come to wait, so a batch is of some of them. \"No writers\" is the log in \
+             a loop of as many appends as there were writers and one commit; \"write and \
              fdatasync\" is a loop of one `pwrite` of as many bytes at the end of a file and one \
-             `fdatasync`. Landmarks: sled (insert, flush), fjall (insert, persist), redb (a \
+             `fdatasync`: of as many records, of as many as the batches of the writers that waited \
+             had in that turn, and of as many over bytes that were written and synced before, \
+             which Kvasir's log makes for itself. Landmarks: sled (insert, flush), fjall (insert, persist), redb (a \
              transaction a record), a thread a writer."
         ),
     );
@@ -77,9 +97,17 @@ pub(crate) fn run(settings: &Settings) -> Measured {
         let turns = settings.repeats * 3;
         for turn in 1..=turns {
             eprintln!("{writers} writers, turn {turn} of {turns}");
+            let mut batch = 1.0;
             for ((name, side), figures) in SIDES.iter().zip(&mut figures) {
                 let scratch = settings.scratch("log")?;
-                let load = side(scratch.path(), writers, lasts);
+                let mut turn = Turn {
+                    directory: scratch.path(),
+                    writers,
+                    lasts,
+                    batch,
+                };
+                let load = side(&mut turn);
+                batch = turn.batch;
                 figures.push(&load.with_context(|| (*name).to_owned())?);
             }
         }
@@ -92,11 +120,14 @@ pub(crate) fn run(settings: &Settings) -> Measured {
                 figures.p99.shown(millis),
             ]);
         }
-        let raw = &figures[2].per_second;
-        let what = format!("{writers} writers, records a second");
-        reaches.push(Reach::at_least(&what, figures[0].per_second.over(raw), 0.9));
-        let what = format!("{what}, no writers");
-        reaches.push(Reach::at_least(what, figures[1].per_second.over(raw), 0.9));
+        let mut reach = |ours: usize, raw: usize| {
+            let what = format!("{writers} writers, {} by {}", SIDES[ours].0, SIDES[raw].0);
+            let ratio = figures[ours].per_second.over(&figures[raw].per_second);
+            reaches.push(Reach::at_least(what, ratio, 0.9));
+        };
+        reach(WAITING, RAW_SAME);
+        reach(ALONE, RAW);
+        reach(ALONE, RAW_OVER);
     }
     section.table(&["writers", "", "a second", "p50, ms", "p99, ms"], &rows);
     section.reaches(&reaches);
@@ -132,10 +163,11 @@ fn open(directory: &Path) -> Result<Log<Directory>> {
 type Job = (Entry, oneshot::Sender<()>);
 
 /// Writers that wait, and one thread that commits what they gave.
-fn ours(directory: &Path, writers: usize, lasts: Duration) -> Result<Load> {
-    let mut log = open(directory)?;
+fn ours(turn: &mut Turn<'_>) -> Result<Load> {
+    let (writers, lasts) = (turn.writers, turn.lasts);
+    let mut log = open(turn.directory)?;
     let (jobs, queue) = mpsc::sync_channel::<Job>(writers);
-    let committer = std::thread::spawn(move || -> Result<()> {
+    let committer = std::thread::spawn(move || -> Result<LogStats> {
         let mut answers = Vec::new();
         while let Ok((entry, answer)) = queue.recv() {
             log.append(&entry)?;
@@ -149,7 +181,7 @@ fn ours(directory: &Path, writers: usize, lasts: Duration) -> Result<Load> {
                 let _ = answer.send(());
             }
         }
-        Ok(())
+        Ok(log.stats())
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
     let (window, value) = (window(lasts), value());
@@ -176,17 +208,18 @@ fn ours(directory: &Path, writers: usize, lasts: Duration) -> Result<Load> {
         crate::load::joined(tasks, window).await
     });
     drop(jobs);
-    committer.join().expect("the committer does not panic")?;
+    let stats = committer.join().expect("the committer does not panic")?;
+    turn.batch = stats.appended_records as f64 / stats.commits.max(1) as f64;
     load
 }
 
 /// The log in a loop.
-fn alone(directory: &Path, writers: usize, lasts: Duration) -> Result<Load> {
-    let mut log = open(directory)?;
+fn alone(turn: &mut Turn<'_>) -> Result<Load> {
+    let mut log = open(turn.directory)?;
     let value = value();
     let mut number = 0;
-    looped(writers, lasts, || {
-        for _ in 0..writers {
+    looped(turn.writers as f64, turn.lasts, |records| {
+        for _ in 0..records {
             log.append(&entry(number, &value))?;
             number += 1;
         }
@@ -194,36 +227,80 @@ fn alone(directory: &Path, writers: usize, lasts: Duration) -> Result<Load> {
     })
 }
 
-/// The system calls in a loop, with the bytes that the log would write.
-fn raw(directory: &Path, writers: usize, lasts: Duration) -> Result<Load> {
-    let bytes = {
-        let mut log = open(&directory.join("sized"))?;
-        let before = log.stats().appended_bytes;
-        for number in 0..writers as u64 {
-            log.append(&entry(number, &value()))?;
+fn raw(turn: &mut Turn<'_>) -> Result<Load> {
+    system_calls(turn, turn.writers as f64, None)
+}
+
+fn raw_same(turn: &mut Turn<'_>) -> Result<Load> {
+    system_calls(turn, turn.batch, None)
+}
+
+fn raw_over(turn: &mut Turn<'_>) -> Result<Load> {
+    system_calls(turn, turn.writers as f64, Some(OVER_BYTES))
+}
+
+/// Bytes that are there before they are written over, again and again.
+const OVER_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The system calls in a loop, with the bytes that the log would write for such batches: at the end
+/// of a file, or over the bytes it has.
+fn system_calls(turn: &Turn<'_>, batch: f64, over: Option<u64>) -> Result<Load> {
+    let largest = usize::try_from(commit_bytes(turn.directory, batch.ceil() as u64)?)?;
+    let one = commit_bytes(turn.directory, 1)?;
+    let more = commit_bytes(turn.directory, 2)? - one;
+    let file = File::create(turn.directory.join("raw"))?;
+    if let Some(bytes) = over {
+        let block = vec![b'x'; 1024 * 1024];
+        for at in (0..bytes).step_by(block.len()) {
+            file.write_all_at(&block, at)?;
         }
-        log.commit(SyncNow::Yes)?;
-        log.stats().appended_bytes - before
-    };
-    let file = File::create(directory.join("raw"))?;
-    let batch = vec![b'x'; usize::try_from(bytes)?];
+        file.sync_all()?;
+    }
+    let bytes = vec![b'y'; largest];
     let mut end = 0;
-    looped(writers, lasts, || {
-        file.write_all_at(&batch, end)?;
+    looped(batch, turn.lasts, |records| {
+        let size = one + more * (records - 1);
+        if over.is_some_and(|over| end + size > over) {
+            end = 0;
+        }
+        file.write_all_at(&bytes[..usize::try_from(size)?], end)?;
         file.sync_data()?;
-        end += bytes;
+        end += size;
         Ok(())
     })
 }
 
-/// Batches of so many records, one after the other.
-fn looped(writers: usize, lasts: Duration, mut batch: impl FnMut() -> Result<()>) -> Result<Load> {
+/// Bytes that the log writes for a commit of so many records.
+fn commit_bytes(directory: &Path, records: u64) -> Result<u64> {
+    let scratch = directory.join("sized");
+    let mut log = open(&scratch)?;
+    let before = log.stats().appended_bytes;
+    for number in 0..records {
+        log.append(&entry(number, &value()))?;
+    }
+    log.commit(SyncNow::Yes)?;
+    let bytes = log.stats().appended_bytes - before;
+    drop(log);
+    std::fs::remove_dir_all(scratch)?;
+    Ok(bytes)
+}
+
+/// Batches of so many records on average, one after the other.
+fn looped(
+    records: f64,
+    lasts: Duration,
+    mut batch: impl FnMut(u64) -> Result<()>,
+) -> Result<Load> {
     let window = window(lasts);
     let mut load = Load::new();
+    let (mut due, mut done) = (0.0, 0);
     while Instant::now() < window.end {
         let since = Instant::now();
-        batch()?;
-        for _ in 0..writers {
+        due += records;
+        let size = due as u64 - done;
+        batch(size)?;
+        done += size;
+        for _ in 0..size {
             window.record(&mut load, since);
         }
     }

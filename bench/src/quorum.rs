@@ -135,8 +135,11 @@ fn report(table: &Table) -> Section {
              its fsync on, asked at their leader; all on one machine and one file system. Values \
              of {VALUE_BYTES} bytes, keys that exist. Requests at once share at most 16 \
              connections on either side; the next goes out when one is answered (closed loop). \
-             Kvasir's gets ask two of three copies, which sees every write that was acknowledged; \
-             etcd's linearizable ones promise the same, serializable ones do not. \"Load\" is the \
+             Kvasir's gets ask two of three copies, which sees every write that was acknowledged \
+             or read before; etcd's linearizable ones promise that and one order of all \
+             operations for all clients, serializable ones neither. Puts differ likewise: etcd \
+             orders all of them and numbers them, which compare-and-set and watches build on; \
+             Kvasir orders those of one key by clock, and the last one wins. \"Load\" is the \
              share of the machine that making the load took: the line protocol for one side, gRPC \
              (the crate etcd-client) for the other."
         ),

@@ -84,8 +84,8 @@ pub const SCAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// values, half a gibibyte together. Others wait for their turn within their deadline.
 pub const SCANS_MAX: usize = 32;
 
-/// Members that hold a placement proposal before it counts as accepted is a majority; how long
-/// the proposal may take, in milliseconds.
+/// How long a proposal of a first placement may take, in milliseconds: it counts as accepted once a
+/// majority of the members holds it.
 pub const PROPOSE_MS: u64 = 5_000;
 
 const _: () = assert!(LINE_GRACE_SECONDS < LINE_STALL_SECONDS);

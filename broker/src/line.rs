@@ -4,9 +4,10 @@
 //!   splitter    bytes -> lines              pure, limited
 //!   incoming    the line being read         its share of the budget, its time
 //!   pace        bytes -> time               how slow a holder of a share may be
-//!   pipeline    commands -> responses       many at once, in order for each key
+//!   order       which commands may run      those on one key one after the other
+//!   pipeline    commands -> responses       many at once
 //!   outbox      responses -> bytes          what waits for a slow reader, limited
-//!   connection  one client's socket and the three above, in one task
+//!   connection  one client's socket and all of these, in one task
 //! ```
 
 mod connection;
@@ -22,7 +23,7 @@ use std::{sync::Arc, time::Duration};
 use kvnet::{accept::Accept, limits::DRAIN_MAX, shutdown::Shutdown};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 
 use self::connection::Connection;
@@ -85,8 +86,8 @@ impl Default for LineLimits {
 /// later replies nobody waits. Nobody waits for a share while holding room for a large value
 /// (`shell/room.rs`); the other way round they may.
 ///
-/// Nobody holds a share for long: commands end by their deadline, and a client has to keep the
-/// pace of [`LineLimits::pace`] while it holds one.
+/// Nobody holds a share for good: commands end by their deadline, a large line's once those before
+/// it on its key have, and a client has to keep the pace of [`LineLimits::pace`] while it holds one.
 #[derive(Debug, Clone)]
 struct Budget {
     medium_lines: Part,
@@ -114,6 +115,11 @@ impl Part {
     /// What a piece of so many bytes takes: everything, when it is larger than the part.
     fn share(&self, bytes: usize) -> u32 {
         u32::try_from(bytes).unwrap_or(u32::MAX).min(self.bytes)
+    }
+
+    /// Whether a share is enough for a piece of so many bytes.
+    fn covers(&self, share: &OwnedSemaphorePermit, bytes: usize) -> bool {
+        share.num_permits() >= self.share(bytes) as usize
     }
 }
 

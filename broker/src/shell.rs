@@ -5,6 +5,7 @@
 //! machine wants to be woken.
 
 mod add;
+mod answers;
 mod drive;
 pub mod first_placement;
 mod room;
@@ -146,15 +147,21 @@ impl Broker {
         &self.0.metrics
     }
 
+    /// How many members cannot be asked now.
+    pub fn down(&self) -> usize {
+        let view = self.view();
+        let replicas = view.replicas().iter();
+        replicas.filter(|replica| !replica.is_live()).count()
+    }
+
     /// Members that cannot be asked now, with the reason.
     pub fn absent(&self) -> Vec<Absent> {
         let view = self.view();
         let members = view.placement().members().iter().zip(view.replicas());
         let absent = members.filter_map(|(member, replica)| {
-            let (member, address) = (member.id, member.address.clone());
             replica.trouble().map(|why| Absent {
-                member,
-                address,
+                member: member.id,
+                address: member.address.clone(),
                 why,
             })
         });

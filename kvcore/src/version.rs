@@ -189,8 +189,8 @@ struct Lane {
 }
 
 impl Lane {
-    /// Begins again at `now` under another writer id when the clock was set back so far that
-    /// versions off this lane might be refused as lying ahead. The new id is made of the old one:
+    /// Begins again at `now` under another writer id when the lane is ahead of that so far that
+    /// versions off it might be refused, as when the clock was set back. The new id is made of the old one:
     /// as little likely to be anybody else's.
     fn renew_if_ahead(&mut self, now: UnixMillis) {
         let is_ahead = self.last.millis().since(now) > AHEAD_MS_MAX;
@@ -241,8 +241,11 @@ impl VersionClock {
     pub fn above(&mut self, seen: Version, now: UnixMillis) -> Option<Version> {
         let above = seen.time.next()?;
         if above.millis() <= now {
+            self.fresh.renew_if_ahead(now);
             self.fresh.issue(above.max(HybridTime::at(now)))
         } else {
+            // Nor does one key from the future drag others there that lie a little ahead.
+            self.beyond.renew_if_ahead(above.millis());
             self.beyond.issue(above)
         }
     }
@@ -300,6 +303,21 @@ mod tests {
             let ahead = clock.fresh(now).expect("in time").time().millis();
             assert!(ahead.since(now) <= AHEAD_MS_MAX, "{back} ms: {ahead:?}");
         }
+    }
+
+    #[test]
+    fn nothing_from_the_future_spreads_over_writes_that_were_told_of_a_version() {
+        let mut clock = clock();
+        let now = UnixMillis(10_000_000_000);
+        let seen = |at| Version::new(HybridTime::at(at), WriterId::from_random(4));
+        // The clock was an hour ahead and was corrected.
+        clock.fresh(now.plus(3_600_000)).expect("in time");
+        let next = clock.above(seen(now), now).expect("in time");
+        assert_eq!(next.time().millis(), now);
+        // One key lies an hour ahead, another a little.
+        let far = clock.above(seen(now.plus(3_600_000)), now);
+        let near = clock.above(seen(now.plus(5)), now).expect("in time");
+        assert!(far > Some(near) && near.time().millis() == now.plus(5));
     }
 
     #[test]

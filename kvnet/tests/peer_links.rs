@@ -9,13 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use kvcore::{
     key::Key,
+    limits::CHUNK_BYTES,
     placement::{
         AuthorId, ClusterId, Epoch, Member, MemberId, Parts, Placement, Quorums, SlotPlacement,
         planner::plan,
     },
+    record::UploadId,
     replica::{CallError, PendingReply, Replica},
     version::UnixMillis,
     wire::{
@@ -24,7 +27,10 @@ use kvcore::{
     },
 };
 use kvnet::{
-    limits::{BACKOFF_MAX, BACKOFF_MIN, HEARTBEAT_INTERVAL, PEER_QUEUE_MAX, SILENCE_MAX},
+    limits::{
+        BACKOFF_MAX, BACKOFF_MIN, HEARTBEAT_INTERVAL, PEER_IN_FLIGHT_BYTES_MAX, PEER_QUEUE_MAX,
+        SILENCE_MAX,
+    },
     peer::{
         client::{LinkState, PeerClient},
         server::{Identity, serve},
@@ -69,7 +75,7 @@ fn get(key: &str) -> Request {
     Request::GetVersion { scope, key }
 }
 
-/// Answers with the key, "slow" once it is let go, "never" not at all.
+/// Answers with the key, "slow" once it is let go, "never" not at all; chunks like "slow".
 #[derive(Debug, Default)]
 struct Echo {
     go: Arc<Notify>,
@@ -87,6 +93,10 @@ impl Replica for Echo {
                         _ => {}
                     }
                     Ok(Reply::Uncertain(key.to_string()))
+                }
+                Request::PutChunk { .. } => {
+                    go.notified().await;
+                    Ok(Reply::ChunkStored)
                 }
                 Request::FetchPlacement => Ok(Reply::Placement(Some(largest_placement()))),
                 _ => Ok(Reply::Pong { epoch: Epoch(1) }),
@@ -181,6 +191,41 @@ async fn replies_come_out_of_order_each_to_its_caller() {
     }
     serving.echo.go.notify_one();
     assert_eq!(slow.await, Ok(said("slow")));
+}
+
+/// The disk stands still, and so much waits for it that nothing more is read: that is no dead link.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_takes_no_more_for_a_while_is_not_taken_for_dead() {
+    const CHUNKS: usize = 2 * PEER_IN_FLIGHT_BYTES_MAX / CHUNK_BYTES;
+    let serving = start("127.0.0.1:0").await;
+    let client = client(serving.address).await;
+    let bytes = Bytes::from(vec![1; CHUNK_BYTES]);
+    let mut calls: FuturesUnordered<_> = (0..CHUNKS)
+        .map(|number| {
+            let key = Key::copy_from(b"large").unwrap();
+            let scope = Scope {
+                slot: key.slot(),
+                epoch: Epoch(1),
+                began_at: UnixMillis(1),
+            };
+            client.call(Request::PutChunk {
+                scope,
+                upload: UploadId(5),
+                index: u32::try_from(number).unwrap(),
+                bytes: bytes.clone(),
+            })
+        })
+        .collect();
+    // Longer than silence is borne.
+    let ended = tokio::time::timeout(SILENCE_MAX + 2 * HEARTBEAT_INTERVAL, calls.next()).await;
+    assert!(ended.is_err(), "{ended:?}");
+    assert_eq!(client.state(), LinkState::Live(ME));
+    while !calls.is_empty() {
+        serving.echo.go.notify_one();
+        if let Ok(reply) = tokio::time::timeout(Duration::from_millis(5), calls.next()).await {
+            assert_eq!(reply, Some(Ok(Reply::ChunkStored)));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,10 @@ pub const UPLOAD_BYTES_MAX: usize = 8 * VALUE_BYTES_MAX;
 /// How long an upload without news is kept, in milliseconds. Longer than any operation lives.
 pub const UPLOAD_IDLE_MS_MAX: u64 = OPERATION_MS_MAX;
 
+/// How long one without news is kept where others want its place, in milliseconds. The chunks of an
+/// upload that goes on come within moments; one that was wrongly dropped is sent again.
+pub const UPLOAD_YIELD_MS: u64 = 10_000;
+
 /// Longest age of an operation whose requests are still carried out, in milliseconds: the longest
 /// life of one and the clocks' difference.
 pub const REQUEST_AGE_MS_MAX: u64 = OPERATION_MS_MAX + CLOCK_SKEW_MS_MAX;
@@ -38,6 +42,14 @@ pub const SWEEP_SLOTS: u16 = 32;
 /// How long after a segment could not be compacted it is tried again, in milliseconds: a failure
 /// that goes away by itself, such as too many open files, must not keep it for good.
 pub const COMPACTION_RETRY_MS: u64 = 60_000;
+
+/// How long compaction waits after it could not write, for want of room for instance, in
+/// milliseconds: a failed try reads and writes as much as one that succeeds.
+pub const COMPACTION_PAUSE_MS: u64 = 5_000;
+
+/// Keys passed in a walk over a slot before its lock is given back for a moment: a walk takes some
+/// tenth of a microsecond for each, and the slot's writes wait for it.
+pub const WALK_KEYS_MAX: usize = 4_096;
 
 /// How often `--sync interval` syncs.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);

@@ -33,6 +33,7 @@ mod options;
 mod reader;
 mod recovery;
 mod room;
+mod rotate;
 mod sectors;
 mod segment;
 mod space;
@@ -43,7 +44,9 @@ use std::{io, sync::Arc};
 use batch::{Active, Batch};
 use control::{Occasion, Regime, Trust};
 use disk::Disk;
+use hint::Draft;
 use reader::Files;
+use rotate::Rotation;
 use space::{Space, State};
 
 pub use entry::Entry;
@@ -65,6 +68,9 @@ pub struct Log<D: Disk> {
     trust: Trust,
     /// Whether the segment that recovery found last did not tell which ones belong to the log.
     roster_lost: bool,
+    rotation: Rotation,
+    /// The hint of the segment sealed last, with that one's bytes.
+    unfinished_hint: Option<(Draft<D::File>, u64)>,
     poison: Option<String>,
     counts: LogStats,
 }
@@ -147,6 +153,11 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
+    /// Does what no write has to wait for; cheap where there is nothing to do.
+    pub fn tidy(&mut self) {
+        self.finish_hint();
+    }
+
     /// A handle that reads records.
     pub fn reader(&self) -> LogReader<D> {
         LogReader(Arc::clone(&self.files))
@@ -168,7 +179,9 @@ impl<D: Disk> Log<D> {
             Some(State::Active) => {
                 // Its damage is to stay apart from what is written from now on. Where that cannot
                 // be done now, it is at the end of the segment.
-                self.active.lines = None;
+                if let Some(hint) = self.active.hint.take() {
+                    hint.discard(&*self.files.disk);
+                }
                 if self.poison.is_none() {
                     let _ = self.rotate();
                 }
@@ -223,6 +236,7 @@ impl<D: Disk> Log<D> {
             .space
             .get(segment)
             .ok_or(refused("it is not in the log"))?;
+        self.finish_hint();
         match known.state {
             State::Active => return Err(refused("it is being written")),
             State::Damaged | State::Missing => return Err(refused("its damage is not repaired")),
@@ -274,8 +288,12 @@ impl<D: Disk> Log<D> {
         // Only now: the mark says that everything before it is durable.
         self.write_mark(Occasion::Closed)?;
         self.sync_active()?;
-        // Opening would do it, too.
+        self.finish_hint();
+        // Opening would do both, too.
         let _ = self.active.cut_room();
+        if let Some(hint) = self.active.hint.take() {
+            hint.discard(&*self.files.disk);
+        }
         Ok(())
     }
 
@@ -302,7 +320,6 @@ impl<D: Disk> Log<D> {
 
     /// Removes what a retired segment leaves on disk. Recovery would remove it too.
     fn remove_files(&mut self, segment: SegmentId) -> Result<(), CommitError> {
-        self.files.forget(segment);
         let disk = &self.files.disk;
         let gone = |result: io::Result<()>| match result {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -311,6 +328,7 @@ impl<D: Disk> Log<D> {
         let removed = gone(disk.remove(&segment::hint_name(segment)))
             .and_then(|()| gone(disk.remove(&segment::segment_name(segment))))
             .and_then(|()| disk.sync_directory());
+        self.files.forget(segment);
         self.counts.fsyncs += 1;
         removed.map_err(|error| self.poison("a retired segment could not be removed", &error))
     }

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use kvcore::{status::MemberStatus, wire::Reply};
+use kvcore::{
+    status::MemberStatus,
+    wire::{Reply, Request},
+};
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::{log::disk::Disk, server::Failed, store::Store, writer_thread::WriterThread};
@@ -13,9 +17,89 @@ use crate::{log::disk::Disk, server::Failed, store::Store, writer_thread::Writer
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
-    seconds: HistogramVec,
+    /// In the order of [`RequestKind::ALL`]: looking a label up takes longer than counting.
+    kinds: [Requests; RequestKind::ALL.len()],
     gauges: Gauges,
+}
+
+/// The figures of one kind of request.
+#[derive(Debug)]
+struct Requests {
+    /// In the order of [`RESULTS`].
+    ended: [IntCounter; RESULTS.len()],
+    seconds: Histogram,
+}
+
+const RESULTS: [&str; 4] = ["done", "superseded", "refused", "uncertain"];
+
+/// A kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestKind {
+    Ping,
+    FetchPlacement,
+    Adopt,
+    Get,
+    GetVersion,
+    GetChunk,
+    Put,
+    PutChunk,
+    Scan,
+    Digests,
+    Buckets,
+    Versions,
+}
+
+impl RequestKind {
+    /// Every kind, in the order of their numbers.
+    const ALL: [Self; 12] = [
+        Self::Ping,
+        Self::FetchPlacement,
+        Self::Adopt,
+        Self::Get,
+        Self::GetVersion,
+        Self::GetChunk,
+        Self::Put,
+        Self::PutChunk,
+        Self::Scan,
+        Self::Digests,
+        Self::Buckets,
+        Self::Versions,
+    ];
+
+    /// The kind of a request.
+    pub(crate) fn of(request: &Request) -> Self {
+        match request {
+            Request::Ping => Self::Ping,
+            Request::FetchPlacement => Self::FetchPlacement,
+            Request::Adopt(_) => Self::Adopt,
+            Request::Get { .. } => Self::Get,
+            Request::GetVersion { .. } => Self::GetVersion,
+            Request::GetChunk { .. } => Self::GetChunk,
+            Request::Put { .. } => Self::Put,
+            Request::PutChunk { .. } => Self::PutChunk,
+            Request::Scan { .. } => Self::Scan,
+            Request::Digests { .. } => Self::Digests,
+            Request::Buckets { .. } => Self::Buckets,
+            Request::Versions { .. } => Self::Versions,
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::FetchPlacement => "fetch_placement",
+            Self::Adopt => "adopt",
+            Self::Get => "get",
+            Self::GetVersion => "get_version",
+            Self::GetChunk => "get_chunk",
+            Self::Put => "put",
+            Self::PutChunk => "put_chunk",
+            Self::Scan => "scan",
+            Self::Digests => "digests",
+            Self::Buckets => "buckets",
+            Self::Versions => "versions",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -68,22 +152,25 @@ impl Metrics {
         let gauges = Gauges::new(&registry);
         Self {
             registry,
-            requests,
-            seconds,
+            kinds: RequestKind::ALL.map(|kind| Requests {
+                ended: RESULTS.map(|result| requests.with_label_values(&[kind.label(), result])),
+                seconds: seconds.with_label_values(&[kind.label()]),
+            }),
             gauges,
         }
     }
 
-    pub(crate) fn observe(&self, kind: &str, reply: &Result<Reply, Failed>, took: Duration) {
-        let result = match reply {
-            Ok(Reply::Refused(_)) | Err(Failed::Refused(_)) => "refused",
-            Ok(Reply::Uncertain(_)) | Err(Failed::Lost(_)) => "uncertain",
-            Ok(Reply::Superseded { .. }) => "superseded",
-            Ok(_) => "done",
+    pub(crate) fn observe(&self, kind: RequestKind, reply: &Result<Reply, Failed>, took: Duration) {
+        let [done, superseded, refused, uncertain] = &self.kinds[kind as usize].ended;
+        let ended = match reply {
+            Ok(Reply::Refused(_)) | Err(Failed::Refused(_)) => refused,
+            Ok(Reply::Uncertain(_)) | Err(Failed::Lost(_)) => uncertain,
+            Ok(Reply::Superseded { .. }) => superseded,
+            Ok(_) => done,
         };
-        self.requests.with_label_values(&[kind, result]).inc();
-        self.seconds
-            .with_label_values(&[kind])
+        ended.inc();
+        self.kinds[kind as usize]
+            .seconds
             .observe(took.as_secs_f64());
     }
 

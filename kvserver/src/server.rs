@@ -24,7 +24,7 @@ use crate::{
     authority::Authority,
     catch_up::Progress,
     log::disk::{Disk, directory::Directory},
-    metrics::Metrics,
+    metrics::{Metrics, RequestKind},
     store::{Store, StoreOptions},
     writer_thread::WriterThread,
 };
@@ -211,7 +211,7 @@ impl<D: Disk> Identity for Server<D> {
 impl<D: Disk> Replica for Server<D> {
     fn call(&self, request: Request) -> PendingReply {
         let call = Call {
-            kind: requests::kind(&request),
+            kind: RequestKind::of(&request),
             began: Instant::now(),
         };
         let ended = match request {
@@ -220,10 +220,14 @@ impl<D: Disk> Replica for Server<D> {
             }),
             Request::FetchPlacement => Ok(Reply::Placement(self.placement())),
             Request::Adopt(placement) => {
-                let server = self.clone();
+                let (server, adopting) = (self.clone(), self.clone());
+                // In a task of its own, which goes on when whoever asked has left: a placement that
+                // is being written is written to its end before the next one's turn.
+                let adopted = tokio::spawn(async move { adopting.adopt(placement).await });
                 return PendingReply::waits(async move {
-                    let ended = server.adopt(placement).await;
-                    server.answered(&call, ended)
+                    let ended = adopted.await;
+                    let lost = |error: tokio::task::JoinError| Err(Failed::Lost(error.to_string()));
+                    server.answered(&call, ended.unwrap_or_else(lost))
                 });
             }
             request => match self.begin(request) {
@@ -244,7 +248,7 @@ impl<D: Disk> Replica for Server<D> {
 
 /// A call that is being carried out, for its figures.
 struct Call {
-    kind: &'static str,
+    kind: RequestKind,
     began: Instant,
 }
 

@@ -10,7 +10,8 @@
 //! - Tombstones stay. They are collected by nobody yet.
 //!
 //! [`Store`] serves reads from any thread; [`writer::Writer`] is owned by the one thread that
-//! writes. Reads hold a slot's lock only to look a record up, never over I/O.
+//! writes. Reads hold a slot's lock to look a record up, or to walk over a bounded number of them, never
+//! over I/O.
 
 mod compaction;
 pub mod digest;

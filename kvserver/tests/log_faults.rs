@@ -29,6 +29,8 @@ use kvserver::log::{
 };
 use proptest::prelude::*;
 
+#[path = "log_faults/full.rs"]
+mod full;
 #[path = "log_faults/room.rs"]
 mod room;
 #[path = "log_faults/unreadable.rs"]

@@ -395,7 +395,8 @@ impl Model {
                 self.append();
                 let room = self.random.random_range(0..1500);
                 self.disk.set_room(Some(room));
-                self.commit(SyncNow::Yes);
+                let relaxes = self.seed.is_multiple_of(2) && self.random.random_bool(0.5);
+                self.commit(if relaxes { SyncNow::No } else { SyncNow::Yes });
                 self.disk.set_room(None);
             }
             84..88 => {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use kvcore::{
-    placement::MemberId,
+    placement::{Epoch, MemberId, Placement},
     record::Record,
     replica::Replica,
     status::StorageMode,
@@ -28,6 +28,7 @@ use kvserver::{
     writer_thread::WriterThread,
 };
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use uuid::Uuid;
 
@@ -46,7 +47,10 @@ use records::{key, payload, small};
 const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// A server on a disk in memory, with a placement.
-async fn on_memory_disk(disk: &Arc<MemoryDisk>, store: StoreOptions) -> Server<MemoryDisk> {
+async fn on_memory_disk(
+    disk: &Arc<MemoryDisk>,
+    store: StoreOptions,
+) -> (Server<MemoryDisk>, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let opened = store::open(Arc::clone(disk), store.clone(), 7).unwrap();
     let clock = Arc::new(SystemClock);
@@ -64,14 +68,27 @@ async fn on_memory_disk(disk: &Arc<MemoryDisk>, store: StoreOptions) -> Server<M
     let first = placement(&[(member, "127.0.0.1:1".to_owned())], 1, 1);
     let adopted = server.call(Request::Adopt(first)).await;
     assert!(matches!(adopted, Ok(Reply::Adopted { .. })), "{adopted:?}");
-    server
+    (server, directory)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_placement_is_taken_though_nobody_waits_for_the_answer() {
+    let disk = Arc::new(MemoryDisk::new());
+    let (server, _directory) = on_memory_disk(&disk, records::options(StorageMode::Memory)).await;
+    for epoch in 2..6 {
+        let mut parts = server.placement().unwrap().parts().clone();
+        parts.epoch = Epoch(epoch);
+        drop(server.call(Request::Adopt(Placement::new(parts).unwrap())));
+        let in_force = || server.placement().unwrap().epoch() == Epoch(epoch);
+        until("it is in force", in_force).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_writes_until_there_is_room() {
     for mode in [StorageMode::Memory, StorageMode::Disk] {
         let disk = Arc::new(MemoryDisk::new());
-        let server = on_memory_disk(&disk, records::options(mode)).await;
+        let (server, _directory) = on_memory_disk(&disk, records::options(mode)).await;
         let put = async |server: &Server<MemoryDisk>, number: u32| {
             let record = small(1, payload(number.into(), 400));
             let put = put_request(&key(number), record);
@@ -86,7 +103,7 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
         server.writer().stop().await.unwrap();
         drop(server);
         // Anew, so that the log has no room made ahead.
-        let server = on_memory_disk(&disk, records::options(mode)).await;
+        let (server, _directory) = on_memory_disk(&disk, records::options(mode)).await;
         disk.set_room(Some(50));
         for _ in 0..3 {
             assert_eq!(put(&server, 50).await, Reply::Refused(Refusal::DiskFull));
@@ -110,7 +127,7 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
         assert_eq!(put(&server, 51).await, stored);
         server.writer().stop().await.unwrap();
         drop(server);
-        let server = on_memory_disk(&disk, records::options(mode)).await;
+        let (server, _directory) = on_memory_disk(&disk, records::options(mode)).await;
         assert_eq!(server.call(get_request(&key(50))).await, Ok(absent));
         assert_eq!(server.status().keys, 41);
         server.writer().stop().await.unwrap();
@@ -120,7 +137,7 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_sync_stops_writes_until_a_restart() {
     let disk = Arc::new(MemoryDisk::new());
-    let server = on_memory_disk(&disk, records::options(StorageMode::Memory)).await;
+    let (server, _directory) = on_memory_disk(&disk, records::options(StorageMode::Memory)).await;
     let put = |number: u32| put_request(&key(number), small(1, payload(1, 100)));
     assert!(matches!(
         server.call(put(1)).await,
@@ -153,7 +170,7 @@ async fn a_failed_sync_stops_writes_until_a_restart() {
     );
     drop(server);
     disk.crash(4);
-    let server = on_memory_disk(&disk, records::options(StorageMode::Memory)).await;
+    let (server, _directory) = on_memory_disk(&disk, records::options(StorageMode::Memory)).await;
     let reply = server.call(get_request(&key(1))).await.unwrap();
     assert!(matches!(
         reply,

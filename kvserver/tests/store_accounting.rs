@@ -15,6 +15,7 @@ use kvcore::{
     wire::{BUCKETS, BucketSet},
 };
 use kvserver::{
+    limits::COMPACTION_PAUSE_MS,
     log::disk::memory::MemoryDisk,
     store::{Opened, Store},
 };
@@ -165,11 +166,13 @@ fn compaction_goes_on_after_the_disk_was_full() {
         let mut opened = open(&disk, &options(StorageMode::Memory));
         litter(&mut opened);
         disk.set_room(room);
-        for _ in 0..50 {
-            opened.writer.tidy(NOW);
+        // After a try that found no room it pauses.
+        let at = |round: u64| NOW.plus(round * (COMPACTION_PAUSE_MS + 1));
+        for round in 0..50 {
+            opened.writer.tidy(at(round));
         }
         disk.set_room(None);
-        records::compact(&mut opened.writer);
+        while opened.writer.tidy(at(50)) {}
         opened.writer.log_stats()
     };
     let usual = compacted(None);

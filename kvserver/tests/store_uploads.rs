@@ -12,9 +12,9 @@ use kvcore::{
     wire::{Refusal, Reply, Standing},
 };
 use kvserver::{
-    limits::UPLOAD_IDLE_MS_MAX,
+    limits::{UPLOAD_IDLE_MS_MAX, UPLOAD_YIELD_MS, UPLOADS_MAX},
     log::disk::memory::MemoryDisk,
-    store::{StoreOptions, writer::Write},
+    store::{self, StoreOptions, writer::Write},
 };
 
 #[path = "fixture/records.rs"]
@@ -285,4 +285,63 @@ fn chunks_that_are_sent_again_take_no_more_room() {
     store_all(&mut opened.writer, vec![put(&key, tombstone)]);
     assert!(opened.store.memory_bytes() < once - LENGTH as u64 + 4_096);
     assert_eq!(meta(1).length, 1);
+}
+
+#[test]
+fn uploads_without_news_give_way_to_others() {
+    let disk = Arc::new(MemoryDisk::new());
+    let mut opened = open(&disk, &options(StorageMode::Disk));
+    let bytes = payload(1, 100);
+    let chunk = |upload| chunks(&key(1), upload, &bytes);
+    for upload in 0..UPLOADS_MAX as u128 {
+        store_all(&mut opened.writer, chunk(upload));
+    }
+    let more = |opened: &mut store::Opened<MemoryDisk>, now| {
+        opened.writer.commit(chunk(9_999), now).remove(0)
+    };
+    let refused = more(&mut opened, NOW.plus(UPLOAD_YIELD_MS));
+    assert!(
+        matches!(&refused, Reply::Refused(Refusal::Overloaded(_))),
+        "{refused:?}"
+    );
+    let taken = more(&mut opened, NOW.plus(UPLOAD_YIELD_MS + 1));
+    assert_eq!(taken, Reply::ChunkStored);
+}
+
+#[test]
+fn the_chunks_of_a_record_that_is_not_wanted_take_no_room() {
+    for mode in MODES {
+        let disk = Arc::new(MemoryDisk::new());
+        let mut opened = open(&disk, &options(mode));
+        let (key, bytes) = (key(1), payload(1, LENGTH));
+        store_all(
+            &mut opened.writer,
+            vec![put(&key, small(9, payload(2, 10)))],
+        );
+        let (memory, live) = (
+            opened.store.memory_bytes(),
+            opened.writer.log_stats().live_bytes,
+        );
+        store_all(&mut opened.writer, chunks(&key, 5, &bytes));
+        let late = vec![put(&key, large(1, 5, LENGTH))];
+        let replies = opened.writer.commit(late, NOW);
+        assert!(
+            matches!(replies[0], Reply::Superseded { .. }),
+            "{replies:?}"
+        );
+        assert_eq!(opened.store.memory_bytes(), memory, "{mode:?}");
+        assert_eq!(opened.writer.log_stats().live_bytes, live, "{mode:?}");
+    }
+}
+
+#[test]
+fn a_batch_beyond_what_the_log_takes_at_once_is_committed_in_parts() {
+    let disk = Arc::new(MemoryDisk::new());
+    let mut opened = open(&disk, &options(StorageMode::Disk));
+    let bytes = payload(1, 140 * CHUNK_BYTES);
+    let mut batch = chunks(&key(1), 5, &bytes);
+    batch.extend(chunks(&key(2), 6, &bytes));
+    let replies = opened.writer.commit(batch, NOW);
+    let stored = replies.iter().filter(|reply| **reply == Reply::ChunkStored);
+    assert_eq!(stored.count(), 280);
 }

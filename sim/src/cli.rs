@@ -22,7 +22,7 @@ const RUNS_FOR_ALL_PATHS: u64 = 2_000;
 #[command(
     name = "sim",
     after_help = "Examples:\n  \
-        sim --seeds 2000          what CI runs\n  \
+        sim --seeds 2500          what CI runs\n  \
         sim --hours 8             as many seeds as fit, on all cores\n  \
         sim --seed 7              one seed, and the steps that matter if it fails\n  \
         sim --seed 7 --only 3,17  the same with these steps alone\n\n\

@@ -16,8 +16,10 @@ struct Step<'a> {
     run: Box<dyn FnOnce() -> Result<()> + 'a>,
 }
 
-/// Runs all steps, and stops at the first that fails.
+/// Runs all steps, and stops at the first that fails. What only a late one needs is looked for
+/// before the first.
 pub(crate) fn run(root: &Path, without_root: bool) -> Result<()> {
+    faults::check_root(without_root)?;
     let mut times = Vec::new();
     for step in steps(root, without_root)? {
         println!("\n==> {}: {}", step.name, step.again);

@@ -68,3 +68,9 @@ pub(crate) fn is_on_path(program: &str) -> bool {
     };
     env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
+
+/// Whether we may do everything.
+pub(crate) fn is_root() -> bool {
+    let id = process::Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}

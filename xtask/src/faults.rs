@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use crate::command::Command;
+use crate::command::{Command, is_root};
 
 /// What a run needs: the product, the driver, and the checker that knows neither.
 const BUILD: [&str; 9] = [
@@ -18,6 +18,21 @@ const BUILD: [&str; 9] = [
     "-p",
     "history-checker",
 ];
+
+/// An error where a run would find, once everything is built, that it lacks root.
+pub(crate) fn check_root(without_root: bool) -> Result<()> {
+    judge_root(without_root, is_root())
+}
+
+fn judge_root(without_root: bool, is_root: bool) -> Result<()> {
+    if !without_root && !is_root {
+        bail!(
+            "the step `faults` needs root, which mounts the disks that it fills: run as root, or \
+             leave full disks out with --without-root"
+        );
+    }
+    Ok(())
+}
 
 /// Builds all of it and runs the driver with these arguments.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
@@ -38,4 +53,17 @@ fn driver(root: &Path, arguments: &[&str]) -> Command {
         "--",
     ];
     Command::new(root, "cargo", &[&start[..], arguments].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_root_has_to_say_so() {
+        let error = judge_root(false, false).unwrap_err();
+        assert!(error.to_string().contains("--without-root"), "{error}");
+        assert!(judge_root(true, false).is_ok());
+        assert!(judge_root(false, true).is_ok());
+    }
 }

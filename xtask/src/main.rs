@@ -88,11 +88,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Runs everything that CI runs: format, lints, licences, documentation, tidy, tests.
+    /// Runs everything that CI runs: format, lints, licences, documentation, tidy, tests, the
+    /// simulation, its planted bugs, a minute of faults.
     ///
     /// Stops at the first step that fails and says how to run that step alone.
     Ci {
-        /// Passed on to `cargo xtask test`.
+        /// Leave out what needs root: full disks, of the faults. Passed on to `cargo xtask test` and
+        /// `cargo xtask faults`.
         #[arg(long)]
         without_root: bool,
     },

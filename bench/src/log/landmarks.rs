@@ -1,19 +1,19 @@
 //! What other stores make of the same: every record durable before its writer goes on.
 
-use std::{path::Path, sync::Arc, time::Duration, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use anyhow::Result;
 use redb::TableDefinition;
 
-use super::{value, window};
+use super::{Turn, value, window};
 use crate::{figures::Load, records};
 
 const TABLE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("records");
 
 /// The crate sled.
-pub(super) fn sled(directory: &Path, writers: usize, lasts: Duration) -> Result<Load> {
-    let store = sled::open(directory.join("sled"))?;
-    threads(writers, lasts, move |key, value| {
+pub(super) fn sled(turn: &mut Turn<'_>) -> Result<Load> {
+    let store = sled::open(turn.directory.join("sled"))?;
+    threads(turn, move |key, value| {
         store.insert(key, value)?;
         store.flush()?;
         Ok(())
@@ -21,10 +21,10 @@ pub(super) fn sled(directory: &Path, writers: usize, lasts: Duration) -> Result<
 }
 
 /// The crate fjall.
-pub(super) fn fjall(directory: &Path, writers: usize, lasts: Duration) -> Result<Load> {
-    let store = fjall::Database::builder(directory.join("fjall")).open()?;
+pub(super) fn fjall(turn: &mut Turn<'_>) -> Result<Load> {
+    let store = fjall::Database::builder(turn.directory.join("fjall")).open()?;
     let records = store.keyspace("records", fjall::KeyspaceCreateOptions::default)?;
-    threads(writers, lasts, move |key, value| {
+    threads(turn, move |key, value| {
         records.insert(key, value)?;
         store.persist(fjall::PersistMode::SyncData)?;
         Ok(())
@@ -32,9 +32,9 @@ pub(super) fn fjall(directory: &Path, writers: usize, lasts: Duration) -> Result
 }
 
 /// The crate redb.
-pub(super) fn redb(directory: &Path, writers: usize, lasts: Duration) -> Result<Load> {
-    let store = redb::Database::create(directory.join("redb"))?;
-    threads(writers, lasts, move |key, value| {
+pub(super) fn redb(turn: &mut Turn<'_>) -> Result<Load> {
+    let store = redb::Database::create(turn.directory.join("redb"))?;
+    threads(turn, move |key, value| {
         let transaction = store.begin_write()?;
         transaction.open_table(TABLE)?.insert(key, value)?;
         transaction.commit()?;
@@ -44,11 +44,11 @@ pub(super) fn redb(directory: &Path, writers: usize, lasts: Duration) -> Result<
 
 /// A thread a writer.
 fn threads(
-    writers: usize,
-    lasts: Duration,
+    turn: &Turn<'_>,
     write: impl Fn(&[u8], &[u8]) -> Result<()> + Send + Sync + 'static,
 ) -> Result<Load> {
-    let (window, value, write) = (window(lasts), value(), Arc::new(write));
+    let writers = turn.writers;
+    let (window, value, write) = (window(turn.lasts), value(), Arc::new(write));
     let mut all = Load::new();
     let threads = (0..writers as u64).map(|writer| {
         let (value, write) = (value.clone(), Arc::clone(&write));

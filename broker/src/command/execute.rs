@@ -268,9 +268,9 @@ fn notes(broker: &Broker, partial: Option<&Partial>) -> Vec<String> {
 
 /// A warning when so many servers are down that some key may have lost every copy.
 pub(crate) fn incomplete(broker: &Broker) -> Option<String> {
-    let absent = broker.absent();
     let copies = broker.view().placement().copies();
-    (absent.len() >= copies).then(|| {
+    (broker.down() >= copies).then(|| {
+        let absent = broker.absent();
         format!(
             "warning: {} servers are down and there are {copies} copies, so results may be \
              incomplete; down: {}",

@@ -3,6 +3,7 @@
 //! Errors name the column (in bytes, from 1) where there is one, or say how the command is used.
 
 use kvcore::{key::Key, limits::PAGE_ENTRIES_MAX, notation, path::DotPath, value::Content};
+use smallvec::SmallVec;
 
 use super::{Command, key_token};
 use crate::{
@@ -31,7 +32,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Command> {
         start: 0,
     };
     let (mut word, mut rest) = whole.word();
-    let demand = match word.to_ascii_uppercase().as_slice() {
+    let demand = match &*upper(word) {
         b"AVAILABLE" => Some(Demand::Available),
         b"QUORUM" => Some(Demand::Quorum),
         _ => None,
@@ -39,13 +40,13 @@ pub(super) fn parse(line: &[u8]) -> Result<Command> {
     if demand.is_some() {
         (word, rest) = rest.word();
     }
-    let name = word.to_ascii_uppercase();
-    if demand.is_some() && !matches!(name.as_slice(), b"GET" | b"QUERY" | b"SCAN") {
+    let name = upper(word);
+    if demand.is_some() && !matches!(&*name, b"GET" | b"QUERY" | b"SCAN") {
         return Err(SyntaxError(
             "AVAILABLE and QUORUM stand before GET, QUERY or SCAN".to_owned(),
         ));
     }
-    match name.as_slice() {
+    match &*name {
         b"GET" => Ok(Command::Get {
             key: rest.whole_key("GET key")?,
             demand,
@@ -65,6 +66,13 @@ pub(super) fn parse(line: &[u8]) -> Result<Command> {
             shown(word)
         ))),
     }
+}
+
+/// In capital letters; as long as the longest command it takes no allocation.
+fn upper(word: &[u8]) -> SmallVec<[u8; 16]> {
+    let mut upper = SmallVec::from_slice(word);
+    upper.make_ascii_uppercase();
+    upper
 }
 
 impl<'a> Part<'a> {
@@ -196,7 +204,7 @@ fn scan(rest: Part<'_>, demand: Option<Demand>) -> Result<Command> {
         rest = next;
     }
     let (word, next) = rest.word();
-    let after = match word.to_ascii_uppercase().as_slice() {
+    let after = match &*upper(word) {
         b"" => None,
         b"AFTER" => Some(next.whole_key(USAGE)?),
         _ => {

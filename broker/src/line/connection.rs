@@ -3,7 +3,7 @@
 use std::{io, pin::pin, time::Duration};
 
 use bytes::{BufMut, Bytes};
-use kvnet::shutdown::Shutdown;
+use kvnet::{gather::Gather, shutdown::Shutdown};
 use tokio::{
     io::AsyncWriteExt,
     net::{
@@ -88,11 +88,13 @@ impl Connection {
         // Responses are small and waited for: they must not wait for each other.
         socket.set_nodelay(true)?;
         let (reader, mut writer) = socket.into_split();
-        let (mut written_at, mut gathered) = (Instant::now(), false);
+        let (mut written_at, mut gather) = (Instant::now(), Gather::default());
         let shutdown = self.shutdown.clone();
         let mut stop = pin!(shutdown.stopped());
         loop {
             self.take_lines();
+            // First: a line that said nothing leaves the pipeline without a response.
+            self.pipeline.advance(&mut self.outbox);
             if self.outbox.bytes() == 0 {
                 written_at = Instant::now();
                 if self.is_ending && self.pipeline.is_empty() {
@@ -102,10 +104,7 @@ impl Connection {
                     return Ok(());
                 }
             }
-            self.pipeline.advance(&mut self.outbox);
-            if self.outbox.bytes() > 0 && !gathered {
-                // Commands that are about to end get their turn: their responses go along.
-                gathered = true;
+            if gather.is_due(self.outbox.bytes()) {
                 yield_now().await;
                 self.pipeline.take_ended();
                 continue;
@@ -134,7 +133,7 @@ impl Connection {
             match woken {
                 Woken::Progress => {}
                 Woken::Written(bytes) => {
-                    gathered = false;
+                    gather.written();
                     written_at = Instant::now();
                     self.reply_pace.moved(bytes, written_at);
                 }

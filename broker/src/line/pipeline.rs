@@ -43,6 +43,8 @@ pub(super) struct Pipeline {
     order: Order,
     /// Slots whose response holds a share.
     shares: usize,
+    /// Bytes of the responses in slots that hold none.
+    small_waiting: usize,
     running: FuturesUnordered<BoxFuture<'static, Ended>>,
     /// Room for the first response, which is large.
     room: Option<Room>,
@@ -100,6 +102,7 @@ impl Pipeline {
             next: 0,
             order: Order::default(),
             shares: 0,
+            small_waiting: 0,
             running: FuturesUnordered::new(),
             room: None,
         }
@@ -156,9 +159,11 @@ impl Pipeline {
 
     /// Takes a response that needs no work.
     pub(super) fn push_response(&mut self, response: &Response) {
+        let text = response.to_text();
+        self.small_waiting += text.len();
         self.slots.push_back(Slot {
             touches: Touches::Nothing,
-            state: State::Done(response.to_text(), None),
+            state: State::Done(text, None),
         });
     }
 
@@ -178,7 +183,10 @@ impl Pipeline {
             }) = self.slots.pop_front()
             {
                 self.first += 1;
-                self.shares -= usize::from(share.is_some());
+                match share {
+                    Some(_) => self.shares -= 1,
+                    None => self.small_waiting -= text.len(),
+                }
                 outbox.push(text, share);
             }
         }
@@ -290,10 +298,14 @@ impl Pipeline {
                 touches: command.touches(),
                 state: State::Waiting(command, parsed.share),
             },
-            Some(Err(response)) => Slot {
-                touches: Touches::Nothing,
-                state: State::Done(response.to_text(), None),
-            },
+            Some(Err(response)) => {
+                let text = response.to_text();
+                self.small_waiting += text.len();
+                Slot {
+                    touches: Touches::Nothing,
+                    state: State::Done(text, None),
+                }
+            }
             // A blank line has no response.
             None => Slot {
                 touches: Touches::Nothing,
@@ -303,15 +315,20 @@ impl Pipeline {
     }
 
     fn on_ran(&mut self, ran: Ran) {
-        let is_large = ran.text.len() > self.limits.small_bytes;
+        let bytes = ran.text.len();
+        // Small ones that wait together are large, too.
+        let is_large = self.small_waiting + bytes > self.limits.small_bytes;
         let state = match (ran.share, ran.again) {
             (None, Some(again)) if is_large => {
                 let part = &self.budget.later_replies;
-                let share = part.share(ran.text.len());
-                match Arc::clone(&part.room).try_acquire_many_owned(share) {
+                match Arc::clone(&part.room).try_acquire_many_owned(part.share(bytes)) {
                     Ok(share) => State::Done(ran.text, Some(share)),
-                    Err(_) => State::Again(again, ran.text.len()),
+                    Err(_) => State::Again(again, bytes),
                 }
+            }
+            // The value grew while there was waited for room.
+            (Some(share), Some(again)) if !self.budget.first_replies.covers(&share, bytes) => {
+                State::Again(again, bytes)
             }
             (share, _) => State::Done(ran.text, share),
         };
@@ -321,7 +338,11 @@ impl Pipeline {
     /// A command that the order let in has run, to its end or until there is room.
     fn ended(&mut self, number: u64, state: State) {
         let is_done = matches!(state, State::Done(..));
-        self.shares += usize::from(matches!(state, State::Done(_, Some(_))));
+        match &state {
+            State::Done(_, Some(_)) => self.shares += 1,
+            State::Done(text, None) => self.small_waiting += text.len(),
+            _ => {}
+        }
         let slot = self.slot(number);
         slot.state = state;
         if !is_done {

@@ -51,7 +51,7 @@ impl Splitter {
     pub fn next_piece(&mut self) -> Option<Piece> {
         loop {
             let unseen = &self.buffer[self.scanned..];
-            let Some(at) = unseen.iter().position(|&byte| byte == b'\n') else {
+            let Some(at) = memchr::memchr(b'\n', unseen) else {
                 return self.without_end();
             };
             let end = self.scanned + at;

@@ -1,7 +1,9 @@
 //! Bringing one record to a write quorum of every live set.
 //!
 //! Used by writes with a version of their own, and by reads to spread what they found. A large
-//! value goes in chunks first, a few at a time to each member.
+//! value's record is offered first: a member that has it, or a newer one, says so, and is not sent
+//! a value that it would have to keep for nothing. One that lacks the chunks is sent them, a few at a
+//! time, and then the record again.
 
 use bytes::Bytes;
 use kvcore::{
@@ -61,6 +63,8 @@ pub enum StoreEnd {
 /// Where one member stands.
 #[derive(Debug)]
 enum Ask {
+    /// It was asked to store the record of a large value, before it was sent the chunks.
+    Offered,
     /// Chunks are being sent: next to send, acknowledged.
     Uploading { next: u32, stored: u32 },
     /// It was asked to store the record.
@@ -130,7 +134,7 @@ impl Store {
                     .asks
                     .insert(member, Ask::Uploading { next: 0, stored: 0 });
                 if is_possible {
-                    store.go_on(cx, member);
+                    store.begin(cx, member);
                 }
             } else {
                 let why = "not connected".to_owned();
@@ -147,15 +151,11 @@ impl Store {
         (store, progress)
     }
 
-    /// Whether the tag belongs to this store.
-    pub fn owns(&self, tag: Tag) -> bool {
-        self.tags.has(tag)
-    }
-
     /// Whether some member may have stored the record.
     pub fn may_exist(&self) -> bool {
         self.asks.values().any(|ask| match ask {
-            Ask::Asked | Ask::Stored | Ask::StoredUncounted => true,
+            // Of an offer, too: chunks of an earlier try may still be there.
+            Ask::Offered | Ask::Asked | Ask::Stored | Ask::StoredUncounted => true,
             Ask::Failed { may_exist, .. } => *may_exist,
             Ask::Uploading { .. } | Ask::Teaching => false,
         })
@@ -181,7 +181,7 @@ impl Store {
             Event::Reply { reply, .. } => self.on_reply(cx, member, reply),
             Event::NotSent { why, .. } => self.fail(cx, member, why),
             Event::Lost { why, .. } => {
-                let asked = matches!(self.asks.get(member), Some(Ask::Asked));
+                let asked = matches!(self.asks.get(member), Some(Ask::Offered | Ask::Asked));
                 let is_forgotten = planted::is(Bug::LostDeleteNotDone)
                     && matches!(self.content, Content::Tombstone);
                 self.asks.insert(
@@ -233,13 +233,19 @@ impl Store {
                 Progress::Ended(StoreEnd::PlacementChanged { may_exist })
             }
             Reply::Refused(Refusal::BehindEpoch { .. }) if self.may_resend(member) => {
+                // What else was sent to it is refused for the same reason.
+                self.tags.retain(|_, &of| of != member);
                 let tag = cx.send(member, Request::Adopt(cx.placement.clone()));
                 self.tags.insert(tag, member);
                 self.asks.insert(member, Ask::Teaching);
                 Progress::Pending
             }
-            Reply::Refused(Refusal::ChunksMissing) if self.may_resend(member) => {
-                self.begin(cx, member);
+            Reply::Refused(Refusal::ChunksMissing) if self.may_upload(member) => {
+                // Chunks still on their way to it from before are not waited for.
+                self.tags.retain(|_, &of| of != member);
+                self.asks
+                    .insert(member, Ask::Uploading { next: 0, stored: 0 });
+                self.go_on(cx, member);
                 Progress::Pending
             }
             Reply::Uncertain(why) => {
@@ -269,6 +275,11 @@ impl Store {
         self.may_exist()
     }
 
+    /// What was offered and not there yet is no loss.
+    fn may_upload(&mut self, member: MemberIndex) -> bool {
+        matches!(self.asks.get(member), Some(Ask::Offered)) || self.may_resend(member)
+    }
+
     fn may_resend(&mut self, member: MemberIndex) -> bool {
         let resends = self.resends.get(member).unwrap_or(&0) + 1;
         self.resends.insert(member, resends);
@@ -295,9 +306,27 @@ impl Store {
     fn begin(&mut self, cx: &mut Context<'_>, member: MemberIndex) {
         // Chunks still on their way to it from before are not waited for.
         self.tags.retain(|_, &of| of != member);
-        self.asks
-            .insert(member, Ask::Uploading { next: 0, stored: 0 });
-        self.go_on(cx, member);
+        let is_whole = self.chunks() == 0;
+        let ask = if is_whole { Ask::Asked } else { Ask::Offered };
+        self.ask(cx, member, ask);
+    }
+
+    /// Asks a member to store the record.
+    fn ask(&mut self, cx: &mut Context<'_>, member: MemberIndex, ask: Ask) {
+        let record = Record {
+            version: self.version,
+            body: self.body(),
+        };
+        let (key, intent) = (self.key.clone(), self.intent);
+        let request = Request::Put {
+            scope: self.scope(cx),
+            key,
+            record,
+            intent,
+        };
+        let tag = cx.send(member, request);
+        self.tags.insert(tag, member);
+        self.asks.insert(member, ask);
     }
 
     /// Sends what the window allows; the record itself once all chunks are there.
@@ -308,21 +337,7 @@ impl Store {
         };
         let (mut next, stored) = (*next, *stored);
         if stored == chunks {
-            let record = Record {
-                version: self.version,
-                body: self.body(),
-            };
-            let (key, intent) = (self.key.clone(), self.intent);
-            let request = Request::Put {
-                scope: self.scope(cx),
-                key,
-                record,
-                intent,
-            };
-            let tag = cx.send(member, request);
-            self.tags.insert(tag, member);
-            self.asks.insert(member, Ask::Asked);
-            return;
+            return self.ask(cx, member, Ask::Asked);
         }
         while next < chunks && next - stored < CHUNK_WINDOW {
             let bytes = self.chunk(next);
@@ -389,7 +404,7 @@ impl Store {
         let may_still = |member| {
             matches!(
                 self.asks.get(member),
-                Some(Ask::Uploading { .. } | Ask::Asked | Ask::Teaching)
+                Some(Ask::Offered | Ask::Uploading { .. } | Ask::Asked | Ask::Teaching)
             )
         };
         match self.quorum.shortfall(may_still) {
@@ -419,7 +434,7 @@ impl Store {
                 Ask::Stored | Ask::Uploading { next: 0, .. } => return None,
                 Ask::StoredUncounted => "it is catching up and counts in no quorum",
                 Ask::Uploading { .. } => "it was still taking the value's chunks",
-                Ask::Asked => "no answer yet",
+                Ask::Offered | Ask::Asked => "no answer yet",
                 Ask::Teaching => "it was still taking the placement",
                 Ask::Failed { why, .. } => why,
             };

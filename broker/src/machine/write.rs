@@ -2,6 +2,7 @@
 
 use kvcore::{
     key::Key,
+    limits::CHUNK_BYTES,
     planted::{self, Bug},
     version::Version,
     wire::Intent,
@@ -84,6 +85,14 @@ impl Write {
                 None => Progress::Pending,
             },
             _ => Progress::Pending,
+        }
+    }
+
+    /// Bytes of the value, if it is a large one.
+    pub fn large_bytes(&self) -> usize {
+        match &self.content {
+            Content::Value(_, bytes) if bytes.len() > CHUNK_BYTES => bytes.len(),
+            Content::Value(..) | Content::Tombstone => 0,
         }
     }
 

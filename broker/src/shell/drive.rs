@@ -1,18 +1,8 @@
 //! Running one machine to its end.
 
-use std::{
-    future::Future,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
-use kvcore::{
-    replica::{CallError, PendingReply},
-    version::{UnixMillis, Version, VersionClock},
-};
+use kvcore::version::{UnixMillis, Version, VersionClock};
 use parking_lot::Mutex;
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -21,12 +11,13 @@ use tokio::{
 
 use super::{
     Broker, View,
+    answers::Answers,
     room::{Patience, Room},
 };
 use crate::{
     limits::AFTERMATH_MS,
     machine::{
-        Context, Effect, Event, Failure, Now, Outcome, Progress, Tag, Tags, VersionSource,
+        Context, Effect, Event, Failure, Now, Outcome, Progress, Tags, VersionSource,
         read::{Read, ReadAnswer},
         scan::{Scan, ScanPage},
         write::Write,
@@ -59,6 +50,11 @@ pub(super) trait Machine {
         false
     }
 
+    /// Bytes of a large value that finishing its requests would hold; zero for a small one.
+    fn aftermath_bytes(&self) -> usize {
+        0
+    }
+
     /// Takes an event after the end, where requests are finished.
     fn aftermath(&mut self, _cx: &mut Context<'_>, _event: Event) {}
 }
@@ -74,7 +70,7 @@ impl VersionSource for Mutex<VersionClock> {
 }
 
 macro_rules! machine {
-    ($name:ident -> $output:ty, finishes: $finishes:expr $(, $extra:item)?) => {
+    ($name:ident -> $output:ty, finishes: $finishes:expr $(, $extra:item)*) => {
         impl Machine for $name {
             type Output = $output;
             const FINISHES_REQUESTS: bool = $finishes;
@@ -87,12 +83,14 @@ macro_rules! machine {
             fn wake_at(&self) -> u64 {
                 $name::wake_at(self)
             }
-            $($extra)?
+            $($extra)*
         }
     };
 }
 machine!(Write -> Version, finishes: true, fn aftermath(&mut self, cx: &mut Context<'_>, event: Event) {
     Write::aftermath(self, cx, event);
+}, fn aftermath_bytes(&self) -> usize {
+    Write::large_bytes(self)
 });
 machine!(Read -> ReadAnswer, finishes: false, fn was_hedged(&self) -> bool {
     Read::was_hedged(self)
@@ -100,26 +98,6 @@ machine!(Read -> ReadAnswer, finishes: false, fn was_hedged(&self) -> bool {
 machine!(Scan -> ScanPage, finishes: false, fn was_hedged(&self) -> bool {
     Scan::was_hedged(self)
 });
-
-/// An answer on its way.
-struct Answer {
-    tag: Tag,
-    reply: PendingReply,
-}
-
-impl Future for Answer {
-    type Output = Event;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Event> {
-        let tag = self.tag;
-        let answered = Pin::new(&mut self.reply).poll(cx);
-        answered.map(|answered| match answered {
-            Ok(reply) => Event::Reply { tag, reply },
-            Err(CallError::NotSent(why)) => Event::NotSent { tag, why },
-            Err(CallError::Lost(why)) => Event::Lost { tag, why },
-        })
-    }
-}
 
 /// One operation on its way.
 struct Run<M> {
@@ -132,7 +110,7 @@ struct Run<M> {
     began_at: UnixMillis,
     random: u128,
     tags: Tags,
-    answers: FuturesUnordered<Answer>,
+    answers: Answers,
     effects: Vec<Effect>,
     /// Which members can be asked, as of the last step.
     live: Vec<bool>,
@@ -168,7 +146,8 @@ impl Broker {
             let waited_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             return (Outcome::NotDone(Failure::NoTurn { waited_ms }), None);
         };
-        let mut run = Run {
+        // Apart, so that what is moved on its way to where it waits is small.
+        let mut run = Box::new(Run {
             broker: self.clone(),
             machine: make(u64::try_from(left_ms).unwrap_or(u64::MAX)),
             view: self.view(),
@@ -177,30 +156,42 @@ impl Broker {
             began_at: self.0.clock.now(),
             random: rand::random(),
             tags: Tags::default(),
-            answers: FuturesUnordered::new(),
+            answers: Answers::default(),
             effects: Vec::new(),
             live: Vec::new(),
             patience,
             expected: None,
             room: None,
-        };
+        });
         let outcome = run.finish().await;
         self.0
             .metrics
             .observe(kind, &outcome, began.elapsed(), run.machine.was_hedged());
         let room = run.room.take();
-        // Bounded apart: members that are slow to finish must not take the turns of others.
-        if M::FINISHES_REQUESTS
-            && !run.answers.is_empty()
-            && let Ok(permit) = Arc::clone(&self.0.aftermaths).try_acquire_owned()
-        {
-            tokio::spawn(async move {
-                let limit = Instant::now() + Duration::from_millis(AFTERMATH_MS);
-                let _ = timeout_at(limit, run.aftermath()).await;
-                drop(permit);
-            });
+        if M::FINISHES_REQUESTS && !run.answers.is_empty() {
+            self.spawn_aftermath(run);
         }
         (outcome, room)
+    }
+
+    /// Finishes what is under way, where there is room for it: bounded apart, since members that are
+    /// slow to finish must not take the turns of others. Catching up brings them the rest.
+    fn spawn_aftermath<M: Machine + Send + 'static>(&self, mut run: Box<Run<M>>) {
+        let Ok(permit) = Arc::clone(&self.0.aftermaths).try_acquire_owned() else {
+            return;
+        };
+        let bytes = run.machine.aftermath_bytes();
+        if bytes > 0 {
+            let Some(room) = self.0.large_values.try_room_for(bytes) else {
+                return;
+            };
+            run.room = Some(room);
+        }
+        tokio::spawn(async move {
+            let limit = Instant::now() + Duration::from_millis(AFTERMATH_MS);
+            let _ = timeout_at(limit, run.aftermath()).await;
+            drop(permit);
+        });
     }
 
     async fn turn(&self, limits: Limits) -> Option<OwnedSemaphorePermit> {
@@ -316,7 +307,7 @@ impl<M: Machine> Run<M> {
                     let index = self.view.placement().index_of(to);
                     let index = index.expect("machines send to members of their placement");
                     let reply = self.view.replicas()[index.get()].call(request);
-                    self.answers.push(Answer { tag, reply });
+                    self.answers.push(tag, reply);
                 }
             }
         }

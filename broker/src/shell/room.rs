@@ -64,21 +64,29 @@ impl LargeValues {
         patience: Patience,
         deadline: Instant,
     ) -> Result<Room, Failure> {
-        let share = u32::try_from(bytes.min(self.bytes)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room);
         let began = Instant::now();
         let room = match patience {
-            Patience::Try => room.try_acquire_many_owned(share).ok(),
+            Patience::Try => self.try_room_for(bytes),
             Patience::Wait => {
-                let room = timeout_at(deadline, room.acquire_many_owned(share)).await;
-                room.ok().and_then(Result::ok)
+                let room = Arc::clone(&self.room).acquire_many_owned(self.share(bytes));
+                let share = timeout_at(deadline, room).await.ok().and_then(Result::ok);
+                share.map(|share| Room { _share: share })
             }
         };
-        room.map(|share| Room { _share: share })
-            .ok_or_else(|| Failure::NoRoom {
-                bytes,
-                waited_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-            })
+        room.ok_or_else(|| Failure::NoRoom {
+            bytes,
+            waited_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// The same, without waiting.
+    pub(super) fn try_room_for(&self, bytes: usize) -> Option<Room> {
+        let share = Arc::clone(&self.room).try_acquire_many_owned(self.share(bytes));
+        share.ok().map(|share| Room { _share: share })
+    }
+
+    fn share(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.min(self.bytes)).unwrap_or(u32::MAX)
     }
 }
 

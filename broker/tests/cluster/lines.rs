@@ -121,6 +121,16 @@ async fn an_oversized_line_is_skipped_and_the_next_one_answered() {
 }
 
 #[tokio::test]
+async fn a_large_line_that_says_nothing_ends_with_its_connection() {
+    let server = server(LineLimits::default()).await;
+    let mut input = vec![b' '; 100_000];
+    input.push(b'\n');
+    assert_eq!(server.converse(&input).await, "");
+    input.extend(b"GET a\n");
+    assert_eq!(server.converse(&input).await, "NOT FOUND\n");
+}
+
+#[tokio::test]
 async fn malformed_bytes_are_answered_in_words() {
     let server = server(LineLimits::default()).await;
     let output = server

@@ -9,7 +9,8 @@ use crate::history::{Action, History, Operation, Outcome};
 /// What the machine and the run allow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Longest time of an operation, in nanoseconds.
+    /// Longest time of an operation, in nanoseconds: until its end is heard, and until its last
+    /// version is chosen.
     pub longest_ns: u64,
     /// Fewest reads that are done.
     pub min_reads: usize,
@@ -40,11 +41,43 @@ pub(crate) struct Violation {
     pub what: String,
 }
 
+/// Whether writes with an unknown outcome may explain what is read of a key from now on, so that
+/// not every wrong answer would show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Excuse {
+    /// A put may: its value may be read though others were put after it.
+    pub by_put: bool,
+    /// A delete may: nothing may be read.
+    pub by_delete: bool,
+}
+
+/// Keys for which there was an [`Excuse`] when the history ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub(crate) struct Excused {
+    /// By a put or a delete.
+    pub keys: usize,
+    /// By a delete among others.
+    pub by_delete: usize,
+}
+
+/// What all checks together say.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    pub violations: Vec<Violation>,
+    pub excused: Excused,
+}
+
 /// Checks everything.
-pub(crate) fn check(history: &History, limits: &Limits) -> Vec<Violation> {
-    let mut violations = Vec::new();
+pub(crate) fn check(history: &History, limits: &Limits) -> Verdict {
+    let Verdict {
+        mut violations,
+        mut excused,
+    } = Verdict::default();
     for (key, operations) in &history.keys {
-        violations.extend(key::check(key, operations));
+        let (of_key, excuse) = key::check(key, operations, limits.longest_ns);
+        violations.extend(of_key);
+        excused.keys += usize::from(excuse.by_put || excuse.by_delete);
+        excused.by_delete += usize::from(excuse.by_delete);
     }
     for (key, operation) in history.operations() {
         let took = operation.end - operation.start;
@@ -62,7 +95,10 @@ pub(crate) fn check(history: &History, limits: &Limits) -> Vec<Violation> {
         }
     }
     violations.extend(check_counts(history, limits));
-    violations
+    Verdict {
+        violations,
+        excused,
+    }
 }
 
 fn check_counts(history: &History, limits: &Limits) -> Vec<Violation> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 
 use crate::{
-    check::{Rule, Violation},
+    check::{Excused, Rule, Verdict, Violation},
     history::{Action, History, Operation, Outcome},
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Report {
     pub longest_unavailable_key_ms: u64,
     /// The slowest operation.
     pub slowest_ms: u64,
+    /// Keys for which an unknown outcome still excused wrong answers at the end.
+    pub excused_at_end: Excused,
     pub violations: Vec<Violation>,
 }
 
@@ -39,7 +41,7 @@ pub(crate) struct Counts {
 }
 
 impl Report {
-    pub(crate) fn new(history: &History, violations: Vec<Violation>) -> Self {
+    pub(crate) fn new(history: &History, verdict: Verdict) -> Self {
         let all: Vec<&Operation> = history.operations().map(|(_, o)| o).collect();
         let counts = |outcome| count(all.iter().filter(|o| o.outcome == outcome));
         let of_keys = history.keys.values();
@@ -53,7 +55,8 @@ impl Report {
             longest_standstill_ms: standstill(&mut all.iter().copied(), false) / 1_000_000,
             longest_unavailable_key_ms: unavailable.max().unwrap_or(0) / 1_000_000,
             slowest_ms: all.iter().map(|o| o.end - o.start).max().unwrap_or(0) / 1_000_000,
-            violations,
+            excused_at_end: verdict.excused,
+            violations: verdict.violations,
         }
     }
 
@@ -129,6 +132,14 @@ impl fmt::Display for Report {
             "longest without any operation done: {} ms; of one key, though tried: {} ms; slowest \
              operation: {} ms",
             self.longest_standstill_ms, self.longest_unavailable_key_ms, self.slowest_ms
+        )?;
+        let Excused { keys, by_delete } = self.excused_at_end;
+        writeln!(
+            f,
+            "excused at the end by an unknown outcome: {keys} of {} keys ({} %), {by_delete} of \
+             them by a delete",
+            self.keys,
+            100 * keys / self.keys.max(1)
         )?;
         for violation in self.violations.iter().take(SHOWN_MAX) {
             let Violation { rule, key, what } = violation;

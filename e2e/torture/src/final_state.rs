@@ -2,25 +2,26 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, BufWriter, Write},
-    net::TcpStream,
+    io::{BufWriter, Write},
     path::Path,
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::{cluster::Cluster, cluster::SERVERS, load::KEYS, stop::Stop};
+use crate::{
+    cluster::{Cluster, SERVERS},
+    line::Connection,
+    load::{KEYS, key},
+    stop::Stop,
+};
 
 /// How long healing may take.
 const HEAL_MAX: Duration = Duration::from_mins(2);
 
 /// How long a read may be refused at the end, when all servers are up.
 const READ_MAX: Duration = Duration::from_secs(30);
-
-/// How long one answer may take.
-const ANSWER_MAX: Duration = Duration::from_secs(20);
 
 /// Values with more bytes stand in histories as a beginning, their length and a checksum.
 const WHOLE_MAX: usize = 256;
@@ -72,10 +73,11 @@ pub(crate) fn read_all(cluster: &Cluster, file: &Path, stop: &Stop) -> Result<us
     for broker in &cluster.lines {
         let mut connection = Connection::open(broker)?;
         for number in 0..KEYS {
-            let key = format!("bench{number:012}");
+            let key = key(number);
             let value = stop.wait_for(&format!("{key} from {broker}"), READ_MAX, || {
                 connection.get(&key)
             })?;
+            let value = value.map(recorded);
             values += usize::from(value.is_some());
             let line = json!({"key": key, "value": value, "broker": broker});
             writeln!(out, "{line}")?;
@@ -83,47 +85,6 @@ pub(crate) fn read_all(cluster: &Cluster, file: &Path, stop: &Stop) -> Result<us
     }
     out.flush()?;
     Ok(values)
-}
-
-/// A line protocol connection, as docs/protocols.md has it.
-struct Connection {
-    reader: BufReader<TcpStream>,
-}
-
-impl Connection {
-    fn open(broker: &str) -> Result<Self> {
-        let socket =
-            TcpStream::connect(broker).with_context(|| format!("no broker at {broker}"))?;
-        socket.set_read_timeout(Some(ANSWER_MAX))?;
-        Ok(Self {
-            reader: BufReader::new(socket),
-        })
-    }
-
-    /// The value, `None` where absent; the inner error is a refusal that may pass.
-    fn get(&mut self, key: &str) -> Result<Result<Option<String>, String>> {
-        let mut socket = self.reader.get_ref();
-        socket.write_all(format!("GET \"{key}\"\n").as_bytes())?;
-        loop {
-            let mut line = String::new();
-            if self.reader.read_line(&mut line)? == 0 {
-                bail!("the broker closed the connection");
-            }
-            let line = line.trim_end();
-            if line.starts_with("# ") {
-                continue;
-            }
-            return Ok(match line.strip_prefix(&format!("\"{key}\" : ")) {
-                Some(text) => {
-                    let value = serde_json::from_str(text).unwrap_or_else(|_| text.to_owned());
-                    Ok(Some(recorded(value)))
-                }
-                None if line == "NOT FOUND" => Ok(None),
-                None if line.starts_with("ERROR NOT DONE") => Err(line.to_owned()),
-                None => bail!("the broker answered {line:?}"),
-            });
-        }
-    }
 }
 
 /// The value as histories have it (`kvctl bench --help`).

@@ -14,6 +14,11 @@ use crate::{cluster::Cluster, process::end_politely, stop::Stop};
 /// Keys that everybody works on: few, so that operations meet.
 pub(crate) const KEYS: usize = 40;
 
+/// One of them, from 0.
+pub(crate) fn key(number: usize) -> String {
+    format!("bench{number:012}")
+}
+
 /// How long a load may go on after its time: its last operations, at their worst.
 const OVERTIME_MAX: Duration = Duration::from_mins(1);
 

@@ -8,10 +8,13 @@ mod cluster;
 mod disk;
 mod fault;
 mod final_state;
+mod line;
 mod load;
 mod nemesis;
 mod process;
+mod room;
 mod stop;
+mod writable;
 
 use std::{
     collections::BTreeMap,
@@ -35,8 +38,20 @@ use crate::{
 /// Servers with a small disk of their own, the first ones.
 const SMALL_DISKS: usize = 2;
 
-/// How long the load goes on before the first fault and after the last.
-const CALM: Duration = Duration::from_secs(3);
+/// How long the load goes on before the first fault.
+const CALM_BEFORE: Duration = Duration::from_secs(3);
+
+/// How long an operation may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How much longer it may take here: a frozen broker adds up to three seconds, a machine that does
+/// other things the rest.
+const SLACK: Duration = Duration::from_secs(7);
+
+/// How long the load goes on after the last fault: so long that all keys are written again by
+/// operations that began when no write of the faults could be under way any more. Of those none
+/// excuses then what is read at the end.
+const CALM_AFTER: Duration = DEADLINE.saturating_add(SLACK).saturating_add(CALM_BEFORE);
 
 /// Throws faults at a local cluster under load and checks what its clients saw. Exit code 0: every
 /// promise was kept; 1: not; 2: it could not be run.
@@ -95,7 +110,8 @@ fn run(arguments: &Arguments) -> Result<bool> {
         None => builder.tempdir()?,
     };
     home.disable_cleanup(arguments.keep);
-    let path = home.path().to_owned();
+    // As processes name it in what they say.
+    let path = home.path().canonicalize()?;
     let ended = torture(arguments, seed, &path, &stop);
     let is_good = match &ended {
         Ok(ended) => {
@@ -168,13 +184,12 @@ fn storm(
     numbers: Numbers,
 ) -> Result<Ended> {
     let time = Duration::from_secs_f64(arguments.minutes * 60.0);
-    let mut loads = Loads::start(cluster, home, time + 2 * CALM, seed)?;
-    stop.pass(CALM)?;
+    let mut loads = Loads::start(cluster, home, time + CALM_BEFORE + CALM_AFTER, seed)?;
+    stop.pass(CALM_BEFORE)?;
     let mut nemesis = Nemesis::new(cluster, random, numbers);
-    nemesis.rage(time, stop)?;
+    nemesis.rage(time, CALM_AFTER, stop)?;
     let wiped = nemesis.is_wiped.then_some(numbers.victim);
     let (faults, mut problems) = (nemesis.counts, nemesis.problems);
-    stop.pass(CALM)?;
     problems.extend(loads.finish(stop)?);
     println!("the load has ended; waiting until every slot has its copies");
     let final_file = home.join("final.ndjson");
@@ -190,6 +205,7 @@ fn storm(
         }
         Err(error) => problems.push(format!("the final state cannot be read: {error:#}")),
     }
+    problems.extend(writable::check(cluster, stop)?);
     let killed = cluster.end()?;
     problems.extend(
         killed
@@ -207,8 +223,8 @@ fn storm(
 /// Runs the checker, which prints its own report.
 fn run_checker(files: &[PathBuf]) -> Result<()> {
     let mut command = Command::new(beside("history-checker")?);
-    // A frozen broker adds up to three seconds, a machine that does other things the rest.
-    command.args(["--deadline", "5000", "--slack", "7000"]);
+    command.args(["--deadline", &DEADLINE.as_millis().to_string()]);
+    command.args(["--slack", &SLACK.as_millis().to_string()]);
     command.args(["--min-reads", "1000", "--min-writes", "1000"]);
     command.args(["--min-unknown", "1"]);
     let status = command.args(files).status().context("cannot start it")?;

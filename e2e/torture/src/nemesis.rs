@@ -13,6 +13,7 @@ use crate::{
     cluster::Cluster,
     disk,
     fault::{Fault, Numbers, Who},
+    room::Room,
     stop::Stop,
 };
 
@@ -33,6 +34,8 @@ pub(crate) struct Nemesis<'a> {
     numbers: Numbers,
     began: Instant,
     ongoing: Vec<(Instant, Fault)>,
+    /// Of the small disks, those of the first servers.
+    rooms: Vec<Room>,
     /// Whether the victim's disk was wiped.
     pub is_wiped: bool,
     /// Faults by kind.
@@ -49,14 +52,15 @@ impl<'a> Nemesis<'a> {
             numbers,
             began: Instant::now(),
             ongoing: Vec::new(),
+            rooms: vec![Room::default(); numbers.disks],
             is_wiped: false,
             counts: BTreeMap::new(),
             problems: Vec::new(),
         }
     }
 
-    /// Throws faults for this long, then ends them all.
-    pub(crate) fn rage(&mut self, time: Duration, stop: &Stop) -> Result<()> {
+    /// Throws faults for this long, then ends them all and looks on for a while.
+    pub(crate) fn rage(&mut self, time: Duration, calm: Duration, stop: &Stop) -> Result<()> {
         self.began = Instant::now();
         let until = self.began + time;
         // Late, since slots of the wiped one have a copy less from then on.
@@ -82,6 +86,11 @@ impl<'a> Nemesis<'a> {
         }
         let last = self.ongoing.iter().map(|&(until, _)| until).max();
         self.end_until(last.unwrap_or(until))?;
+        let until = Instant::now() + calm;
+        while Instant::now() < until {
+            self.look()?;
+            stop.pass(LOOK)?;
+        }
         self.look()
     }
 
@@ -103,17 +112,20 @@ impl<'a> Nemesis<'a> {
         self.say(&format!("{fault}, for {} ms", lasts.as_millis()));
         let victim = self.numbers.victim;
         match fault {
-            Fault::Kill(who) => self.cluster.process(who).kill()?,
+            Fault::Kill(who) => self.kill(who)?,
             Fault::Freeze(who) => self.cluster.process(who).signal(Signal::STOP)?,
-            Fault::FullDisk(at) => self.cluster.disks[at].fill()?,
+            Fault::FullDisk(at) => {
+                self.cluster.disks[at].fill()?;
+                self.rooms[at].take();
+            }
             Fault::Damage => {
-                self.cluster.process(Who::Server(victim)).kill()?;
+                self.kill(Who::Server(victim))?;
                 let directory = self.cluster.server_directory(victim);
                 let where_ = disk::damage(&directory, &mut self.random)?;
                 self.say(&where_);
             }
             Fault::Wipe => {
-                self.cluster.process(Who::Server(victim)).kill()?;
+                self.kill(Who::Server(victim))?;
                 disk::wipe(&self.cluster.server_directory(victim))?;
             }
         }
@@ -127,11 +139,14 @@ impl<'a> Nemesis<'a> {
         for (_, fault) in ended {
             self.say(&format!("end of: {fault}"));
             match fault {
-                Fault::FullDisk(at) => self.cluster.disks[at].free()?,
+                Fault::FullDisk(at) => {
+                    self.cluster.disks[at].free()?;
+                    self.rooms[at].give_back();
+                }
                 Fault::Freeze(who) => self.cluster.process(who).signal(Signal::CONT)?,
                 _ => {
                     if let Some(who) = fault.who(self.numbers.victim) {
-                        self.cluster.process(who).start()?;
+                        self.start(who)?;
                     }
                 }
             }
@@ -139,8 +154,25 @@ impl<'a> Nemesis<'a> {
         Ok(())
     }
 
-    /// Whoever has ended though nobody ended it is a problem, and started again. On a full disk a
-    /// server may refuse to start, and is started again when there is room.
+    fn kill(&mut self, who: Who) -> Result<()> {
+        // Else nobody would hear of it: it is started again when the fault ends.
+        if !self.cluster.process(who).is_alive() {
+            self.note_ended(who);
+        }
+        self.cluster.process(who).kill()
+    }
+
+    fn start(&mut self, who: Who) -> Result<()> {
+        if let Who::Server(at) = who
+            && let Some(room) = self.rooms.get_mut(at)
+        {
+            room.begin_life();
+        }
+        self.cluster.process(who).start()
+    }
+
+    /// Notes whoever has ended though nobody ended it, and starts it again. On a full disk a server
+    /// may refuse to start, and is started again when there is room.
     fn look(&mut self) -> Result<()> {
         let victim = self.numbers.victim;
         for who in self.cluster.all() {
@@ -148,20 +180,31 @@ impl<'a> Nemesis<'a> {
                 fault.who(victim) == Some(who)
                     || matches!(fault, Fault::FullDisk(at) if who == Who::Server(at))
             };
-            if self.ongoing.iter().any(is_taken) || self.cluster.process(who).is_alive() {
-                continue;
-            }
-            let process = self.cluster.process(who);
-            process.wait_ended(Instant::now());
-            let words = process.last_words();
-            process.start()?;
-            let was_full = words.contains("full") || words.contains("No space");
-            let what = format!("{who} ended by itself: {words}");
-            self.say(&what);
-            if !was_full {
-                self.problems.push(what);
+            if !self.ongoing.iter().any(is_taken) && !self.cluster.process(who).is_alive() {
+                self.note_ended(who);
+                self.start(who)?;
             }
         }
         Ok(())
+    }
+
+    /// Notes that a process has ended by itself, which is a problem unless it found no room.
+    fn note_ended(&mut self, who: Who) {
+        let process = self.cluster.process(who);
+        process.wait_ended(Instant::now());
+        let words = process.last_words();
+        let last = words.last().map_or("", String::as_str);
+        let is_excused = match who {
+            Who::Server(at) => {
+                let room = self.rooms.get(at).copied().unwrap_or_default();
+                room.excuses(last, &self.cluster.server_directory(at))
+            }
+            Who::Broker(_) => false,
+        };
+        let what = format!("{who} ended by itself: {}", words.join(" | "));
+        self.say(&what);
+        if !is_excused {
+            self.problems.push(what);
+        }
     }
 }

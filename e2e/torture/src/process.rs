@@ -24,6 +24,8 @@ pub(crate) struct Process {
     pub name: String,
     arguments: Vec<String>,
     log: PathBuf,
+    /// Bytes that its log had when it was started: what earlier lives said.
+    said_before: u64,
     pid: i32,
     started: u64,
     /// Where it was started here; the first ones `kvctl up` started.
@@ -44,6 +46,7 @@ impl Process {
             name: name.to_owned(),
             arguments: words,
             log: logs.join(format!("{name}.log")),
+            said_before: 0,
             pid,
             started,
             child: None,
@@ -100,6 +103,7 @@ impl Process {
             .append(true)
             .create(true)
             .open(&self.log)?;
+        self.said_before = log.metadata()?.len();
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -118,11 +122,13 @@ impl Process {
         Ok(())
     }
 
-    /// The last lines of its log.
-    pub(crate) fn last_words(&self) -> String {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<_> = text.lines().collect();
-        lines[lines.len().saturating_sub(3)..].join(" | ")
+    /// The last lines it said in this life, at most three; the very last one is at the end.
+    pub(crate) fn last_words(&self) -> Vec<String> {
+        let said = fs::read(&self.log).unwrap_or_default();
+        let from = usize::try_from(self.said_before).unwrap_or(usize::MAX);
+        let said = String::from_utf8_lossy(said.get(from..).unwrap_or_default());
+        let lines: Vec<_> = said.lines().map(str::to_owned).collect();
+        lines[lines.len().saturating_sub(3)..].to_vec()
     }
 }
 
@@ -181,11 +187,14 @@ mod tests {
             assert!(Instant::now() < until, "{process:?} is no sleep");
             std::mem::forget(process);
         };
+        fs::write(&process.log, "one\ntwo\nthree\nfour\n").expect("writable");
+        assert_eq!(process.last_words(), ["two", "three", "four"]);
         process.kill().expect("ours");
         first.wait().expect("it ended");
         assert!(!process.is_alive());
         process.start().expect("started");
         assert!(process.is_alive() && process.pid != pid);
+        assert_eq!(process.last_words(), [""; 0], "said in another life");
         let again = process.pid;
         drop(process);
         assert_eq!(start_time(again), None, "nothing is left behind");

@@ -1,26 +1,28 @@
 //! A replica behind a socket: connects, stays connected, pipelines.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use kvcore::{
-    replica::{CallError, PendingReply, Replica},
+    replica::{Answered, CallError, PendingReply, Replica},
     wire::{
-        Reply, Request, RequestId, Secret, decode_reply,
+        Request, RequestId, Secret, decode_reply,
         handshake::{ClientHandshake, ClientStep, Expected, Reached},
     },
 };
 use rand::{Rng, RngExt};
+use rustc_hash::FxHashMap;
 use tokio::{
     net::TcpStream,
     sync::{mpsc, oneshot, watch},
     task::yield_now,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, timeout},
 };
 
-use super::stream::{FrameReader, FrameWriter, StreamError, split};
+use super::stream::{FrameReader, FrameWriter, StreamError, heartbeat, split};
+use crate::gather::Gather;
 use crate::limits::{
-    BACKOFF_MAX, BACKOFF_MIN, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, HEARTBEAT_INTERVAL,
-    PEER_OUT_BYTES_MAX, PEER_QUEUE_MAX, SILENCE_MAX,
+    BACKOFF_MAX, BACKOFF_MIN, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, PEER_OUT_BYTES_MAX,
+    PEER_QUEUE_MAX, SILENCE_MAX,
 };
 
 /// Whether the member at the other end can be asked.
@@ -43,7 +45,7 @@ pub struct PeerClient {
 
 struct Call {
     request: Request,
-    answer: oneshot::Sender<Result<Reply, CallError>>,
+    answer: oneshot::Sender<Answered>,
 }
 
 impl fmt::Debug for PeerClient {
@@ -229,24 +231,20 @@ impl Link {
         mut reader: FrameReader,
         mut writer: FrameWriter,
     ) -> Result<(), StreamError> {
-        let mut waiting: HashMap<RequestId, oneshot::Sender<Result<Reply, CallError>>> =
-            HashMap::new();
-        let (mut next_id, mut gathered) = (1, false);
+        // The numbers are this side's own: nobody can choose them so that they collide.
+        let mut waiting: FxHashMap<RequestId, oneshot::Sender<Answered>> = FxHashMap::default();
+        let (mut next_id, mut gather) = (1, Gather::default());
         let mut heard = Instant::now();
-        let mut heartbeat = interval(HEARTBEAT_INTERVAL);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heartbeat = heartbeat();
         loop {
             while let Some(frame) = reader.buffered()? {
-                heard = Instant::now();
                 // A heartbeat's reply has nobody waiting.
                 if let Some(answer) = waiting.remove(&frame.id) {
                     let reply = decode_reply(&frame);
                     let _ = answer.send(reply.map_err(|error| CallError::Lost(error.to_string())));
                 }
             }
-            if writer.pending() > 0 && !gathered {
-                // Callers that are about to ask get their turn: what they ask goes along.
-                gathered = true;
+            if gather.is_due(writer.pending()) {
                 yield_now().await;
                 continue;
             }
@@ -254,7 +252,10 @@ impl Link {
                 // What has arrived is heard before anybody is called silent: this process may have
                 // been the one that slept.
                 biased;
-                filled = reader.fill() => filled?,
+                filled = reader.fill() => {
+                    filled?;
+                    heard = Instant::now();
+                }
                 call = self.calls.recv(), if writer.pending() < PEER_OUT_BYTES_MAX
                     && waiting.len() < PEER_QUEUE_MAX => match call {
                     Some(first) => {
@@ -277,7 +278,7 @@ impl Link {
                 },
                 written = writer.flush_some(), if writer.pending() > 0 => {
                     written?;
-                    gathered = false;
+                    gather.written();
                 }
                 _ = heartbeat.tick() => {
                     if heard.elapsed() > SILENCE_MAX {

@@ -6,7 +6,7 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use kvcore::{
     replica::{Answered, CallError, PendingReply, Replica},
     wire::{
-        Frame, Refusal, Reply, RequestId, Secret, decode_request,
+        Frame, Refusal, Reply, Request, RequestId, Secret, decode_request,
         handshake::{Reached, ServerHandshake, ServerStep},
     },
 };
@@ -17,9 +17,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::stream::{FrameReader, FrameWriter, StreamError, split};
+use super::stream::{FrameReader, FrameWriter, StreamError, heartbeat, split};
 use crate::{
     accept::Accept,
+    gather::Gather,
     limits::{
         DRAIN_MAX, HANDSHAKE_TIMEOUT, IDLE_MAX, PEER_CONNECTIONS_MAX, PEER_IN_FLIGHT_BYTES_MAX,
         PEER_IN_FLIGHT_MAX, PEER_OUT_BYTES_MAX,
@@ -118,7 +119,8 @@ impl Connection {
         let mut in_flight = FuturesUnordered::new();
         let mut in_flight_bytes = 0;
         let (mut heard, mut wrote) = (Instant::now(), Instant::now());
-        let (mut stopping, mut gathered) = (false, false);
+        let (mut stopping, mut gather) = (false, Gather::default());
+        let mut heartbeat = heartbeat();
         let mut stop = pin!(self.shutdown.stopped());
         loop {
             let has_room = in_flight.len() < PEER_IN_FLIGHT_MAX
@@ -144,9 +146,7 @@ impl Connection {
             if stopping && in_flight.is_empty() && writer.pending() == 0 {
                 return Ok(());
             }
-            if writer.pending() > 0 && !gathered {
-                // Others that are about to answer get their turn: their replies go along.
-                gathered = true;
+            if gather.is_due(writer.pending()) {
                 wrote = Instant::now();
                 yield_now().await;
                 continue;
@@ -163,16 +163,32 @@ impl Connection {
                 }
                 written = writer.flush_some(), if writer.pending() > 0 => {
                     written?;
-                    gathered = false;
+                    gather.written();
                 }
                 filled = reader.fill(), if has_room && !stopping => {
                     filled?;
                     heard = Instant::now();
                 }
+                _ = heartbeat.tick(), if !has_room && writer.pending() == 0 => {
+                    // Who is not read from hears no reply to its heartbeats either: it is told
+                    // that this side lives.
+                    writer.push_reply(RequestId(0), &self.pong());
+                }
                 () = tokio::time::sleep_until(limit) => {
                     let is_busy = !has_room || !in_flight.is_empty();
                     heard = still_there(&writer, is_busy)?;
                 }
+            }
+        }
+    }
+
+    /// What a heartbeat is answered.
+    fn pong(&self) -> Reply {
+        match self.replica.call(Request::Ping) {
+            PendingReply::Here(Some(pong)) => in_words(pong),
+            PendingReply::Here(None) | PendingReply::Waits(_) => {
+                let why = "a ping is answered at once".to_owned();
+                Reply::Refused(Refusal::NotServing(why))
             }
         }
     }

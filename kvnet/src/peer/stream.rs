@@ -13,7 +13,10 @@ use tokio::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    time::{Interval, MissedTickBehavior, interval},
 };
+
+use crate::limits::HEARTBEAT_INTERVAL;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +62,13 @@ pub(super) fn split(socket: TcpStream) -> io::Result<(FrameReader, FrameWriter)>
         },
         writer,
     ))
+}
+
+/// Tells when to say something, so that the other side knows that this one lives.
+pub(super) fn heartbeat() -> Interval {
+    let mut heartbeat = interval(HEARTBEAT_INTERVAL);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat
 }
 
 impl FrameReader {

@@ -8,7 +8,7 @@ use super::{
     disk::DiskFile,
     error::AppendError,
     frame::{BODY_BYTES_MAX, HEADER_BYTES, Previous, Salt, push},
-    hint::Lines,
+    hint::{Draft, Lines},
 };
 
 /// Most bytes of one batch: what one write call may hold up everyone behind it.
@@ -31,7 +31,7 @@ pub(super) struct Active<F> {
     /// The end of the last mark: equal to `end` when nothing came after it.
     pub marked: u32,
     /// The hint to be; `None` for a damaged segment, which gets none so that it is read again.
-    pub lines: Option<Lines>,
+    pub hint: Option<Draft<F>>,
 }
 
 /// Entries that were appended and not yet committed.
@@ -104,7 +104,7 @@ impl Batch {
         };
         let body = pending + HEADER_BYTES;
         let part = &self.bytes[body..body + kept];
-        if active.lines.is_some() {
+        if active.hint.is_some() {
             self.lines.push(location, kind, slot, part);
         }
         self.records += 1;

@@ -1,4 +1,4 @@
-//! Committing: one write and one sync for all that is pending, and the change of segments.
+//! Committing: one write and one sync for all that is pending.
 //!
 //! A sync that failed is never tried again: the system may have dropped the written pages and
 //! report success next time (Rebello et al., "Can Applications Recover from fsync Failures?",
@@ -8,15 +8,10 @@ use kvcore::planted::{self, Bug};
 use std::io;
 
 use super::{
-    CommitError, Log, SegmentId, SyncNow,
-    batch::Active,
-    control::{Mark, Occasion, Regime, footer, push_mark},
+    CommitError, Log, SyncNow,
+    control::{Mark, Occasion, Regime, push_mark},
     disk::{Disk, DiskFile},
-    frame::SEGMENTS_MAX,
-    hint::{self, Lines},
     room,
-    segment::{Head, creation, segment_name},
-    space::{Segment, State},
 };
 
 /// Whether an error says that there is no room.
@@ -64,7 +59,13 @@ impl<D: Disk> Log<D> {
             if announce {
                 self.regime = Regime::Relaxed;
             }
-            self.write_batch(sync)?;
+            if let Err(error) = self.write_batch(sync) {
+                if announce {
+                    // Nothing of it is on the disk, the announcement neither.
+                    self.regime = Regime::Strict;
+                }
+                return Err(error);
+            }
             if announce {
                 self.sync_active()?;
             }
@@ -86,14 +87,19 @@ impl<D: Disk> Log<D> {
         if let Err(error) = self.write_bytes(sync) {
             return Err(self.take_back(&error));
         }
-        let Self { batch, active, .. } = self;
+        let Self {
+            batch,
+            active,
+            files,
+            ..
+        } = self;
         active.end += u32::try_from(batch.bytes.len()).expect("segments are limited");
         active.previous = batch.previous;
         if batch.records == 0 {
             active.marked = active.end;
         }
-        if let Some(lines) = &mut active.lines {
-            lines.take(&mut batch.lines);
+        if let Some(hint) = &mut active.hint {
+            hint.take(&*files.disk, &mut batch.lines);
         }
         let end = u64::from(active.end);
         self.space.grow(active.id, end, batch.live);
@@ -134,7 +140,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// Undoes a write that failed for want of room; poisons if that fails, or for other errors.
-    fn take_back(&mut self, error: &io::Error) -> CommitError {
+    pub(super) fn take_back(&mut self, error: &io::Error) -> CommitError {
         if !is_full(error) {
             return self.poison("a write failed", error);
         }
@@ -192,148 +198,5 @@ impl<D: Disk> Log<D> {
         active.previous = previous;
         self.space.grow(active.id, u64::from(active.end), 0);
         Ok(())
-    }
-
-    /// Seals the active segment and begins the next one.
-    ///
-    /// The order lets recovery tell every crash within from damage: the next file's name is
-    /// durable before the footer is written, and the footer before the next file has a head. So
-    /// behind a footer a file follows, and before a head everything is durable.
-    pub(super) fn rotate(&mut self) -> Result<(), CommitError> {
-        let next = self.next_segment;
-        let Some(after_next) = next.0.checked_add(1) else {
-            return Ok(());
-        };
-        if self.space.len() >= SEGMENTS_MAX {
-            return Ok(());
-        }
-        self.sync_active()?;
-        let Some(file) = self.create_file(next)? else {
-            return Ok(());
-        };
-        let unsealed = self.active.end;
-        if !self.seal()? {
-            return Ok(());
-        }
-        let Some(active) = self.begin_segment(next, file)? else {
-            self.active.end = unsealed;
-            return self.unseal();
-        };
-        self.next_segment = SegmentId(after_next);
-        let sealed = std::mem::replace(&mut self.active, active);
-        self.finish_sealed(&sealed);
-        Ok(())
-    }
-
-    /// Makes the file of the next segment, empty; `None` if that cannot be done now.
-    pub(super) fn create_file(&mut self, id: SegmentId) -> Result<Option<D::File>, CommitError> {
-        let name = segment_name(id);
-        let disk = &self.files.disk;
-        let created = match disk.create(&name) {
-            // An attempt that did not come as far as a head.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk
-                .open_write(&name)
-                .and_then(|file| file.truncate(0).map(|()| file)),
-            other => other,
-        };
-        let Ok(file) = created else {
-            return Ok(None);
-        };
-        self.counts.fsyncs += 1;
-        match self.files.disk.sync_directory() {
-            Ok(()) => Ok(Some(file)),
-            Err(error) => Err(self.poison("the directory could not be synced", &error)),
-        }
-    }
-
-    /// Writes the footer and syncs it; false if there is no room.
-    fn seal(&mut self) -> Result<bool, CommitError> {
-        if let Err(error) = self.active.cut_room() {
-            return Err(self.poison("room could not be given back", &error));
-        }
-        let active = &self.active;
-        let bytes = footer(active.salt, active.end, active.previous);
-        if let Err(error) = active.file.write_at(u64::from(active.end), &bytes) {
-            return match self.take_back(&error) {
-                CommitError::DiskFull { .. } => Ok(false),
-                other => Err(other),
-            };
-        }
-        self.active.end += u32::try_from(bytes.len()).expect("a footer is short");
-        self.sync_active()?;
-        Ok(true)
-    }
-
-    /// Takes the footer off again.
-    fn unseal(&mut self) -> Result<(), CommitError> {
-        self.counts.fsyncs += 1;
-        let file = &self.active.file;
-        let end = u64::from(self.active.end);
-        if let Err(error) = file.truncate(end).and_then(|()| file.sync()) {
-            return Err(self.poison("a footer could not be taken off", &error));
-        }
-        self.active.durable = self.active.end;
-        Ok(())
-    }
-
-    /// Writes what a segment begins with, durably; `None` if there is no room.
-    pub(super) fn begin_segment(
-        &mut self,
-        id: SegmentId,
-        file: D::File,
-    ) -> Result<Option<Active<D::File>>, CommitError> {
-        let mut roster = self.space.ids();
-        roster.push(id);
-        let mark = Mark {
-            durable: 0,
-            ..self.mark(Occasion::Created)
-        };
-        let head = Head {
-            log: self.files.log,
-            segment: id,
-        };
-        let (bytes, previous) = creation(head, &roster, mark);
-        if file.write_at(0, &bytes).is_err() {
-            return Ok(None);
-        }
-        self.counts.fsyncs += 1;
-        if let Err(error) = file.sync() {
-            return Err(self.poison("a new segment could not be synced", &error));
-        }
-        let end = u32::try_from(bytes.len()).expect("rosters are limited");
-        let segment = Segment {
-            bytes: u64::from(end),
-            live: 0,
-            state: State::Active,
-        };
-        self.space.insert(id, segment);
-        Ok(Some(Active {
-            id,
-            salt: self.files.salt(id),
-            file,
-            end,
-            room: end,
-            durable: end,
-            previous,
-            marked: end,
-            lines: Some(Lines::default()),
-        }))
-    }
-
-    /// Accounts for a segment that was sealed, and writes its hint.
-    fn finish_sealed(&mut self, sealed: &Active<D::File>) {
-        let bytes = u64::from(sealed.end);
-        self.space.grow(sealed.id, bytes, 0);
-        let Some(lines) = &sealed.lines else {
-            self.space.set_state(sealed.id, State::Damaged);
-            return;
-        };
-        self.space.set_state(sealed.id, State::Sealed);
-        self.counts.fsyncs += 2;
-        let of = (self.files.log, sealed.id);
-        if let Err(error) = hint::write(&*self.files.disk, of, bytes, lines) {
-            // The segment is read instead.
-            tracing::warn!(segment = sealed.id.0, %error, "no hint was written");
-        }
     }
 }

@@ -12,6 +12,8 @@
 //!  line: offset 4 | record bytes 4 | slot 2 | kind 1 | size 2 | the body without its values
 //! ```
 
+mod draft;
+
 use std::{io, ops::Range};
 
 use kvcore::{
@@ -24,8 +26,9 @@ use super::{
     disk::{Disk, DiskFile},
     entry::Values,
     frame::{HEADER_BYTES, Kind, u16_at, u32_at, u64_at, u128_at},
-    segment::{FORMAT, hint_name, unfinished_hint_name},
+    segment::{FORMAT, hint_name},
 };
+pub(super) use draft::Draft;
 
 const MAGIC: [u8; 8] = *b"KVSRHINT";
 const HEAD_BYTES: usize = 60;
@@ -34,8 +37,8 @@ const LINE_HEAD_BYTES: usize = 13;
 const PART_BYTES_MAX: usize = KEY_BYTES_MAX + 64;
 const READ_BYTES: usize = 256 * 1024;
 
-/// The lines of a hint, gathered while the segment is written or read.
-#[derive(Debug, Default, Clone)]
+/// Lines of a hint that wait to be written.
+#[derive(Debug, Default)]
 pub(super) struct Lines {
     bytes: Vec<u8>,
     count: u32,
@@ -57,57 +60,11 @@ impl Lines {
         self.count += 1;
     }
 
-    /// Moves the lines of a batch that was committed behind these.
-    pub(super) fn take(&mut self, batch: &mut Lines) {
-        self.bytes.append(&mut batch.bytes);
-        self.count += std::mem::take(&mut batch.count);
-    }
-
     /// Forgets all lines.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.count = 0;
     }
-}
-
-/// Writes the hint of a sealed segment of `segment_bytes`. A failure leaves no hint, or one that
-/// does not pass its check.
-pub(super) fn write<D: Disk>(
-    disk: &D,
-    (log, segment): (u128, SegmentId),
-    segment_bytes: u64,
-    lines: &Lines,
-) -> io::Result<()> {
-    let mut out = Vec::with_capacity(HEAD_BYTES + lines.bytes.len());
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&FORMAT.to_le_bytes());
-    out.extend_from_slice(&segment.0.to_le_bytes());
-    out.extend_from_slice(&log.to_le_bytes());
-    out.extend_from_slice(&segment_bytes.to_le_bytes());
-    out.extend_from_slice(&(lines.bytes.len() as u64).to_le_bytes());
-    out.extend_from_slice(&lines.count.to_le_bytes());
-    out.extend_from_slice(&crc32fast::hash(&lines.bytes).to_le_bytes());
-    let crc = crc32fast::hash(&out);
-    out.extend_from_slice(&crc.to_le_bytes());
-    out.extend_from_slice(&lines.bytes);
-    let unfinished = unfinished_hint_name(segment);
-    let write = || {
-        let file = match disk.create(&unfinished) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                disk.remove(&unfinished)?;
-                disk.create(&unfinished)?
-            }
-            other => other?,
-        };
-        file.write_at(0, &out)?;
-        file.sync()?;
-        disk.rename(&unfinished, &hint_name(segment))?;
-        disk.sync_directory()
-    };
-    write().inspect_err(|_| {
-        // It would be removed when the log is opened; here it makes room.
-        let _ = disk.remove(&unfinished);
-    })
 }
 
 /// A hint whose checksums are good; its lines may make no sense all the same.

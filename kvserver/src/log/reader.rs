@@ -26,7 +26,7 @@ pub(super) struct Files<D: Disk> {
     pub(super) disk: Arc<D>,
     /// The log's id.
     pub(super) log: u128,
-    /// Held only to look up or change the map, never while reading.
+    /// Held to look up or change the map and to open a file, never while reading one.
     open: Mutex<BTreeMap<SegmentId, Arc<D::File>>>,
 }
 
@@ -47,15 +47,17 @@ impl<D: Disk> Files<D> {
 
     /// The file of a segment, opened if it is not.
     pub(super) fn get(&self, segment: SegmentId) -> Result<Arc<D::File>, ReadError> {
-        if let Some(file) = self.open.lock().get(&segment) {
+        let mut open = self.open.lock();
+        if let Some(file) = open.get(&segment) {
             return Ok(Arc::clone(file));
         }
+        // Under the lock, though it is a system call: it is one for a segment, and a file that was
+        // removed meanwhile would stay in the map, and its space taken, for good.
         let opened = self.disk.open_read(&segment_name(segment));
         let file = Arc::new(opened.map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => ReadError::Gone(segment),
             _ => ReadError::Io { segment, source },
         })?);
-        let mut open = self.open.lock();
         if open.len() >= OPEN_FILES_MAX {
             // The oldest segment: compaction takes old ones first, new ones are read most.
             open.pop_first();
@@ -64,7 +66,7 @@ impl<D: Disk> Files<D> {
         Ok(file)
     }
 
-    /// Closes the file of a segment that is to be removed, once its readers are done.
+    /// Closes the file of a segment that was removed, once its readers are done.
     pub(super) fn forget(&self, segment: SegmentId) {
         self.open.lock().remove(&segment);
     }

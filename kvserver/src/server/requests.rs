@@ -9,24 +9,6 @@ use super::{
 };
 use crate::log::disk::Disk;
 
-/// The request's name in metrics.
-pub(super) fn kind(request: &Request) -> &'static str {
-    match request {
-        Request::Ping => "ping",
-        Request::FetchPlacement => "fetch_placement",
-        Request::Adopt(_) => "adopt",
-        Request::Get { .. } => "get",
-        Request::GetVersion { .. } => "get_version",
-        Request::GetChunk { .. } => "get_chunk",
-        Request::Put { .. } => "put",
-        Request::PutChunk { .. } => "put_chunk",
-        Request::Scan { .. } => "scan",
-        Request::Digests { .. } => "digests",
-        Request::Buckets { .. } => "buckets",
-        Request::Versions { .. } => "versions",
-    }
-}
-
 /// A request that was let in.
 pub(super) enum Begun {
     /// It needed nothing that is waited for.

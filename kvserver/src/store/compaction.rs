@@ -7,11 +7,11 @@
 
 mod sweep;
 
-use kvcore::{key::Key, record::UploadId, status::SyncMode, version::UnixMillis};
+use kvcore::{key::Key, record::UploadId, version::UnixMillis};
 
 use super::writer::Writer;
 use crate::{
-    limits::{COMPACTION_RETRY_MS, COMPACTION_STEP_BYTES},
+    limits::{COMPACTION_PAUSE_MS, COMPACTION_RETRY_MS, COMPACTION_STEP_BYTES},
     log::{CommitError, Entry, Location, ReadError, SegmentId, SegmentScan, SyncNow, disk::Disk},
 };
 
@@ -39,10 +39,15 @@ struct Moved {
 impl<D: Disk> Writer<D> {
     /// Does one step; true when there is more to do.
     pub(super) fn compact_step(&mut self, now: UnixMillis) -> bool {
-        if self.log.poisoned().is_some() {
+        let waits = self.compaction_waits;
+        if self.log.poisoned().is_some()
+            || waits.is_some_and(|until| is_ahead(until, now, COMPACTION_PAUSE_MS))
+        {
             return false;
         }
-        self.barred.retain(|&(_, until)| until > now);
+        self.compaction_waits = None;
+        self.barred
+            .retain(|&(_, until)| is_ahead(until, now, COMPACTION_RETRY_MS));
         let compaction = self.compaction.take();
         let Some(compaction) = compaction.or_else(|| self.begin_compaction(now)) else {
             return false;
@@ -72,7 +77,7 @@ impl<D: Disk> Writer<D> {
                     // Its live records stay where they are; nothing is removed on a doubt.
                     tracing::error!(%error, segment = %compaction.segment, "not compacted now");
                     self.bar(compaction.segment, now);
-                    return self.commit_moved(moved);
+                    return self.commit_moved(moved, now);
                 }
                 None => {
                     is_over = true;
@@ -86,13 +91,13 @@ impl<D: Disk> Writer<D> {
             match self.log.append(&entry) {
                 Ok(to) => moved.push(Moved { owner, from, to }),
                 Err(error) => {
-                    tracing::warn!(%error, "compaction waits");
-                    self.commit_moved(moved);
+                    self.wait_with_compaction(&error, now);
+                    self.commit_moved(moved, now);
                     return false;
                 }
             }
         }
-        if !self.commit_moved(moved) {
+        if !self.commit_moved(moved, now) {
             return false;
         }
         if !is_over {
@@ -127,7 +132,7 @@ impl<D: Disk> Writer<D> {
                 true
             }
             Err(error @ CommitError::DiskFull { .. }) => {
-                tracing::warn!(%error, "compaction waits");
+                self.wait_with_compaction(&error, now);
                 false
             }
             Err(error) => {
@@ -136,6 +141,13 @@ impl<D: Disk> Writer<D> {
                 true
             }
         }
+    }
+
+    /// Tries again after a while: what is missing now, room on the disk for instance, does not come
+    /// back the faster for being asked for all the time.
+    pub(super) fn wait_with_compaction(&mut self, why: &dyn std::error::Error, now: UnixMillis) {
+        tracing::warn!(error = %why, "compaction waits");
+        self.compaction_waits = Some(now.plus(COMPACTION_PAUSE_MS));
     }
 
     /// Lets others go first for a while.
@@ -186,17 +198,13 @@ impl<D: Disk> Writer<D> {
     }
 
     /// Commits what was appended again and points its owners there.
-    fn commit_moved(&mut self, moved: Vec<Moved>) -> bool {
+    fn commit_moved(&mut self, moved: Vec<Moved>, now: UnixMillis) -> bool {
         if moved.is_empty() {
             return true;
         }
         // Retiring the victim makes it durable; until then the victim is.
-        let sync = match self.options.sync {
-            SyncMode::Always => SyncNow::Later,
-            SyncMode::Interval | SyncMode::Never => SyncNow::No,
-        };
-        if let Err(error) = self.log.commit(sync) {
-            tracing::warn!(%error, "compaction waits");
+        if let Err(error) = self.log.commit(SyncNow::Later) {
+            self.wait_with_compaction(&error, now);
             return false;
         }
         self.unmarked = true;
@@ -226,4 +234,10 @@ impl<D: Disk> Writer<D> {
         let mut shelf = self.shelves.write(key.slot());
         shelf.point_chunk(upload, index, from, to)
     }
+}
+
+/// Whether a time that was set `ms` ahead has not come. One that lies further ahead was set before
+/// the clock was put back: it is not waited for.
+fn is_ahead(until: UnixMillis, now: UnixMillis, ms: u64) -> bool {
+    (1..=ms).contains(&until.since(now))
 }

@@ -100,6 +100,7 @@ pub fn open<D: Disk>(
         large,
         compaction: None,
         barred: Vec::new(),
+        compaction_waits: None,
         options,
         unmarked: false,
         trouble: Trouble::default(),

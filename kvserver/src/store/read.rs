@@ -14,7 +14,7 @@ use kvcore::{
 
 use super::{Store, held::Held, shelf::Shelf};
 use crate::{
-    limits::MOVED_MAX,
+    limits::{MOVED_MAX, WALK_KEYS_MAX},
     log::{Entry, Location, ReadError, disk::Disk},
 };
 
@@ -228,29 +228,35 @@ impl<D: Disk> Store<D> {
 
     /// Keys and versions in some buckets of a slot, whatever its standing; for catching up.
     pub fn versions(&self, slot: Slot, buckets: &BucketSet, after: Option<&[u8]>) -> VersionPage {
-        let shelf = self.shelves.read(slot);
-        let mut cursor = shelf.trie.scan_prefix(&[], after);
-        let (mut entries, mut bytes) = (Vec::new(), 0);
-        while let Some((key, packed)) = cursor.next_entry() {
-            if !buckets.contains(Bucket::of(key)) {
-                continue;
-            }
-            if entries.len() >= PAGE_ENTRIES_MAX || bytes >= PAGE_BYTES {
-                return VersionPage {
-                    entries,
-                    more: true,
-                };
-            }
-            bytes += key.len() + 18;
-            let key = Key::copy_from(key).expect("only keys are stored");
-            entries.push(VersionEntry {
-                key,
-                version: Held::unpack(packed).version,
-            });
-        }
-        VersionPage {
-            entries,
+        let mut page = VersionPage {
+            entries: Vec::new(),
             more: false,
+        };
+        let (mut bytes, mut after) = (0, after.map(<[u8]>::to_vec));
+        'lock: loop {
+            let shelf = self.shelves.read(slot);
+            let mut cursor = shelf.trie.scan_prefix(&[], after.as_deref());
+            let mut passed = 0;
+            while let Some((key, packed)) = cursor.next_entry() {
+                if buckets.contains(Bucket::of(key)) {
+                    if page.entries.len() >= PAGE_ENTRIES_MAX || bytes >= PAGE_BYTES {
+                        page.more = true;
+                        return page;
+                    }
+                    bytes += key.len() + 18;
+                    page.entries.push(VersionEntry {
+                        key: Key::copy_from(key).expect("only keys are stored"),
+                        version: Held::unpack(packed).version,
+                    });
+                }
+                passed += 1;
+                if passed == WALK_KEYS_MAX {
+                    // What changes before the next look is no other than between two pages.
+                    after = Some(key.to_vec());
+                    continue 'lock;
+                }
+            }
+            return page;
         }
     }
 }

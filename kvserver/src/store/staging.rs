@@ -13,7 +13,7 @@ use kvcore::{
 
 use super::held::Large;
 use crate::{
-    limits::{UPLOAD_BYTES_MAX, UPLOAD_IDLE_MS_MAX, UPLOADS_MAX},
+    limits::{UPLOAD_BYTES_MAX, UPLOADS_MAX},
     log::Location,
 };
 
@@ -140,9 +140,23 @@ impl Staging {
         })
     }
 
-    /// Drops uploads without news for too long; gives back their chunks.
-    pub(super) fn sweep(&mut self, now: UnixMillis) -> Vec<StagedChunk> {
-        let stale = |upload: &Upload| now.since(upload.touched) > UPLOAD_IDLE_MS_MAX;
+    /// Whether there is hardly room for another upload.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.uploads.len() >= UPLOADS_MAX || self.bytes + CHUNK_BYTES > UPLOAD_BYTES_MAX
+    }
+
+    /// Drops an upload; gives back its chunks.
+    pub(super) fn drop_upload(&mut self, id: UploadId) -> Vec<StagedChunk> {
+        let upload = self.uploads.remove(&id);
+        let chunks = upload.map(|upload| upload.chunks.into_values().collect());
+        let chunks: Vec<StagedChunk> = chunks.unwrap_or_default();
+        self.bytes -= chunks.iter().map(|chunk| chunk.length).sum::<usize>();
+        chunks
+    }
+
+    /// Drops uploads without news for longer than so many milliseconds; gives back their chunks.
+    pub(super) fn sweep(&mut self, now: UnixMillis, idle_ms: u64) -> Vec<StagedChunk> {
+        let stale = |upload: &Upload| now.since(upload.touched) > idle_ms;
         let dropped = self.uploads.extract_if(|_, upload| stale(upload));
         let chunks: Vec<_> = dropped
             .flat_map(|(_, upload)| upload.chunks.into_values())

@@ -20,14 +20,17 @@ use kvcore::{
 
 pub(super) use self::trouble::Trouble;
 pub use self::write::Write;
-use self::write::{Pending, PendingWrite};
+use self::write::{Pending, PendingWrite, upload_of};
 use super::{
     StoreOptions,
     compaction::Compaction,
     shelf::{Former, Shelves},
-    staging::Staging,
+    staging::{StagedChunk, Staging},
 };
-use crate::log::{AppendError, CommitError, Log, LogStats, SegmentId, SyncNow, disk::Disk};
+use crate::{
+    limits::{UPLOAD_IDLE_MS_MAX, UPLOAD_YIELD_MS},
+    log::{AppendError, CommitError, Log, LogStats, SegmentId, SyncNow, disk::Disk},
+};
 
 /// The writing side of a store.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub struct Writer<D: Disk> {
     pub(super) compaction: Option<Compaction<D>>,
     /// Segments that could not be compacted, and when each is tried again.
     pub(super) barred: Vec<(SegmentId, UnixMillis)>,
+    /// Until when compaction is not tried.
+    pub(super) compaction_waits: Option<UnixMillis>,
     pub(super) options: StoreOptions,
     /// Whether something was committed that is not known to be durable, or not marked so.
     pub(super) unmarked: bool,
@@ -56,12 +61,23 @@ impl<D: Disk> Writer<D> {
             if pending.bear_on(&write) {
                 self.commit_pending(std::mem::take(&mut pending), &mut replies, now);
             }
+            if matches!(write, Write::Chunk { .. }) && self.staging.is_crowded() {
+                self.sweep_uploads(now, UPLOAD_YIELD_MS);
+            }
             if let Some(reply) = self.admit(&write) {
+                self.drop_unneeded(&write, &reply);
                 replies[at] = Some(reply);
                 continue;
             }
             let entry = write.into_entry();
-            match self.log.append(&entry) {
+            let mut appended = self.log.append(&entry);
+            if matches!(appended, Err(AppendError::BatchFull { .. })) {
+                // A commit makes room, and the next segment where this one is full.
+                self.commit_pending(std::mem::take(&mut pending), &mut replies, now);
+                let _ = self.log.commit(SyncNow::Later);
+                appended = self.log.append(&entry);
+            }
+            match appended {
                 Ok(location) => pending.push(PendingWrite {
                     at,
                     entry,
@@ -127,11 +143,33 @@ impl<D: Disk> Writer<D> {
     /// True when there is more to do at once.
     pub fn tidy(&mut self, now: UnixMillis) -> bool {
         self.settle_losses();
-        for chunk in self.staging.sweep(now) {
+        self.log.tidy();
+        self.sweep_uploads(now, UPLOAD_IDLE_MS_MAX);
+        self.compact_step(now)
+    }
+
+    fn sweep_uploads(&mut self, now: UnixMillis, idle_ms: u64) {
+        let dropped = self.staging.sweep(now, idle_ms);
+        self.release_chunks(dropped);
+    }
+
+    /// Drops the chunks of a record that is not wanted any more, or is here already.
+    fn drop_unneeded(&mut self, write: &Write, reply: &Reply) {
+        let is_settled = matches!(reply, Reply::Superseded { .. } | Reply::Stored { .. });
+        if let Write::Put { record, .. } = write
+            && is_settled
+            && let Some(upload) = upload_of(record)
+        {
+            let dropped = self.staging.drop_upload(upload);
+            self.release_chunks(dropped);
+        }
+    }
+
+    fn release_chunks(&mut self, chunks: Vec<StagedChunk>) {
+        for chunk in chunks {
             self.log.release(chunk.location);
             self.shelves.grow(0, chunk.heap_bytes());
         }
-        self.compact_step(now)
     }
 
     /// Makes everything committed durable, and marks it so.

@@ -1,10 +1,8 @@
 //! What the tests need of the machine, and how to get it.
 
-use std::process;
-
 use anyhow::{Result, bail};
 
-use crate::command::is_on_path;
+use crate::command::{is_on_path, is_root};
 
 /// Something the tests need.
 #[derive(Debug, Clone, Copy)]
@@ -58,11 +56,6 @@ fn judge(
         bail!("the tests need\n  {}", missing.join("\n  "));
     }
     Ok(left_out.into_iter().map(|need| need.purpose).collect())
-}
-
-fn is_root() -> bool {
-    let id = process::Command::new("id").arg("-u").output();
-    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
 #[cfg(test)]

@@ -69,18 +69,11 @@ pub(super) const UNSAFE_FILES: &[Exception] = &[
 ];
 
 /// Tests that may be ignored.
-pub(super) const IGNORED_TESTS: &[Exception] = &[
-    except(
-        "kvserver/tests/footprint_measure.rs",
-        "",
-        "a measurement, not a test: it asserts nothing and takes long",
-    ),
-    except(
-        "kvserver/tests/trie_measure.rs",
-        "",
-        "a measurement, not a test: it asserts nothing and takes long",
-    ),
-];
+pub(super) const IGNORED_TESTS: &[Exception] = &[except(
+    "kvserver/tests/footprint_measure.rs",
+    "",
+    "a measurement, not a test: it asserts nothing and takes long",
+)];
 
 /// What the pure core may not name: files, sockets, processes, threads, clocks, dice.
 pub(super) const IMPURE_PATHS: [&str; 9] = [

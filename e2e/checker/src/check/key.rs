@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::{Rule, Violation, shown};
+use super::{Excuse, Rule, Violation, shown};
 use crate::history::{Action, Operation, Outcome};
 
 /// A write that is known to have taken effect, and who says so.
@@ -18,9 +18,26 @@ struct Floor<'a> {
     witness: &'a Operation,
 }
 
-/// Checks one key.
-pub(super) fn check(key: &str, operations: &[Operation]) -> Vec<Violation> {
-    let mut sweep = Sweep::new(key, operations);
+/// By when a write has chosen the last of its versions, which order it among the others.
+///
+/// A write that is done has by its end. A broker chooses versions for one with an unknown outcome
+/// no longer than it works on any operation, whatever has become of the client: so within
+/// `longest_ns` of its start. What it does after the end brings further members a version that was
+/// chosen before.
+fn chosen_by(write: &Operation, longest_ns: u64) -> u64 {
+    match write.outcome {
+        Outcome::Done => write.end,
+        _ => write.end.max(write.start.saturating_add(longest_ns)),
+    }
+}
+
+/// Checks one key; says as well what writes with an unknown outcome still excuse at the end.
+pub(super) fn check(
+    key: &str,
+    operations: &[Operation],
+    longest_ns: u64,
+) -> (Vec<Violation>, Excuse) {
+    let mut sweep = Sweep::new(key, operations, longest_ns);
     // Starts before ends at the same moment: what ends as another begins is no earlier.
     let mut moments: Vec<(u64, bool, usize)> = Vec::with_capacity(2 * operations.len());
     for (at, operation) in operations.iter().enumerate() {
@@ -51,11 +68,13 @@ pub(super) fn check(key: &str, operations: &[Operation]) -> Vec<Violation> {
             _ => {}
         }
     }
-    sweep.violations
+    let excuse = sweep.excuse(operations);
+    (sweep.violations, excuse)
 }
 
 struct Sweep<'a> {
     key: &'a str,
+    longest_ns: u64,
     puts: HashMap<&'a str, &'a Operation>,
     deletes: Deletes,
     floor: Option<Floor<'a>>,
@@ -65,11 +84,12 @@ struct Sweep<'a> {
 }
 
 impl<'a> Sweep<'a> {
-    fn new(key: &'a str, operations: &'a [Operation]) -> Self {
+    fn new(key: &'a str, operations: &'a [Operation], longest_ns: u64) -> Self {
         let mut sweep = Self {
             key,
+            longest_ns,
             puts: HashMap::new(),
-            deletes: Deletes::new(operations),
+            deletes: Deletes::new(operations, longest_ns),
             floor: None,
             seen: HashMap::new(),
             violations: Vec::new(),
@@ -118,16 +138,15 @@ impl<'a> Sweep<'a> {
             return None;
         }
         if let Some(floor) = self.floor
-            && put.outcome == Outcome::Done
-            && put.end < floor.began
+            && chosen_by(put, self.longest_ns) < floor.began
         {
             let rule = match floor.witness.action {
                 Action::Read(_) => Rule::Backwards,
                 _ => Rule::CertainlyOld,
             };
             let what = format!(
-                "{} returns what was overwritten before it began: {} was over before what is \
-                 known by {} began",
+                "{} returns what was overwritten before it began: {} had chosen its last version \
+                 before what is known by {} began",
                 shown(read),
                 shown(put),
                 shown(floor.witness)
@@ -136,6 +155,21 @@ impl<'a> Sweep<'a> {
             return None;
         }
         Some(put.start)
+    }
+
+    /// What writes with an unknown outcome may explain of what is read from now on.
+    fn excuse(&self, operations: &[Operation]) -> Excuse {
+        let floor = self.floor.map_or(0, |floor| floor.began);
+        let mut excuse = Excuse::default();
+        for operation in operations {
+            if operation.outcome == Outcome::Unknown
+                && chosen_by(operation, self.longest_ns) >= floor
+            {
+                excuse.by_put |= matches!(operation.action, Action::Put(_));
+                excuse.by_delete |= operation.action == Action::Delete;
+            }
+        }
+        excuse
     }
 
     /// A read begins that will return nothing; gives when the earliest delete began that can
@@ -155,32 +189,29 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// Deletes that may have taken effect, by their start, with the latest end so far.
+/// Deletes that may have taken effect, by their start, with the latest time so far by which one
+/// of them had chosen its version.
 struct Deletes(Vec<(u64, u64)>);
 
 impl Deletes {
-    fn new(operations: &[Operation]) -> Self {
+    fn new(operations: &[Operation], longest_ns: u64) -> Self {
         let mut deletes: Vec<_> = operations
             .iter()
             .filter(|o| o.action == Action::Delete && o.outcome != Outcome::NotDone)
-            .map(|o| match o.outcome {
-                Outcome::Done => (o.start, o.end),
-                // It may take effect at any later time.
-                _ => (o.start, u64::MAX),
-            })
+            .map(|o| (o.start, chosen_by(o, longest_ns)))
             .collect();
         deletes.sort_unstable();
         let mut latest = 0;
-        for (_, end) in &mut deletes {
-            latest = latest.max(*end);
-            *end = latest;
+        for (_, chosen) in &mut deletes {
+            latest = latest.max(*chosen);
+            *chosen = latest;
         }
         Self(deletes)
     }
 
-    /// The start of the first that did not end before `floor` and began by `until`.
+    /// The start of the first that is not certainly older than `floor` and began by `until`.
     fn first(&self, floor: u64, until: u64) -> Option<u64> {
-        // The first place where the latest end reaches the floor is a delete that does itself.
+        // The first place where the latest time reaches the floor is a delete that does itself.
         let at = self.0.partition_point(|&(_, latest)| latest < floor);
         let &(start, _) = self.0.get(at)?;
         (start <= until).then_some(start)

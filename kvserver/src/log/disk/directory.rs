@@ -65,12 +65,18 @@ impl Directory {
 
 /// Makes the directory if need be, durably, and opens its lock file.
 fn lock_file(path: &Path) -> io::Result<File> {
-    if !path.is_dir() {
-        std::fs::create_dir_all(path)?;
-        // The entry of a new directory is its parent's, and lost with power unless that is synced.
-        if let Some(parent) = path.parent().filter(|parent| parent.is_dir()) {
-            File::open(parent)?.sync_all()?;
-        }
+    let is_missing = |level: &&Path| !level.as_os_str().is_empty() && !level.is_dir();
+    let missing: Vec<_> = path.ancestors().take_while(is_missing).collect();
+    std::fs::create_dir_all(path)?;
+    // The entry of a new directory is its parent's, and lost with power unless that is synced.
+    for parent in missing.iter().filter_map(|level| level.parent()) {
+        let here = Path::new(".");
+        let parent = if parent.as_os_str().is_empty() {
+            here
+        } else {
+            parent
+        };
+        File::open(parent)?.sync_all()?;
     }
     OpenOptions::new()
         .write(true)

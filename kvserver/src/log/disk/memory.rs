@@ -337,7 +337,9 @@ impl Disk for MemoryDisk {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.0.lock();
-        state.find(name)?;
+        let freed = state.find(name)?;
+        let freed = state.files[freed].current.len() as u64;
+        state.room = state.room.map(|room| room + freed);
         state.change_name(NameChange::Unset {
             name: name.to_owned(),
         });

@@ -7,14 +7,15 @@ use super::{
         Location, Log, LogOptions, LogStats, OpenError, SegmentId,
         batch::{Active, Batch},
         control::{Occasion, Regime, Trust},
-        disk::Disk,
-        hint::Lines,
+        disk::{Disk, DiskFile},
+        hint::Draft,
         reader::Files,
+        rotate::Rotation,
         segment::{hint_name, segment_name},
         space::{Segment, Space, State},
         walk::Flaw,
     },
-    Damage, DamagedRange, Recovered, Recovery,
+    Damage, Recovered, Recovery,
     inventory::{Inventory, failed},
     plan::Plan,
     renew,
@@ -55,16 +56,16 @@ impl Plan {
     ) -> Result<(Log<D>, Recovery), OpenError> {
         let mut space = Space::default();
         let mut recovery = self.report();
-        let mut last_lines = None;
+        let mut last_hint = None;
         for id in self.expected.clone() {
             let at = self.found.get(&id).map(|found| (id, found, self.place(id)));
             let replayed = at
                 .map(|at| replay(&files, &options, at, visit))
                 .transpose()?;
-            let (segment, lines) = self.account(id, replayed, &mut recovery);
+            let (segment, hint) = self.account(id, replayed, &mut recovery);
             space.insert(id, segment);
             if id == self.last {
-                last_lines = lines;
+                last_hint = hint;
             }
         }
         self.judge(&mut recovery);
@@ -88,7 +89,7 @@ impl Plan {
                 } else {
                     0
                 },
-                lines: last_lines,
+                hint: last_hint,
             },
             batch: Batch::default(),
             next_segment,
@@ -99,6 +100,8 @@ impl Plan {
                 Trust::InDoubt
             },
             roster_lost: !self.has_roster(),
+            rotation: Rotation::Done,
+            unfinished_hint: None,
             poison: None,
             counts: LogStats::default(),
             files,
@@ -110,13 +113,13 @@ impl Plan {
         Ok((log, recovery))
     }
 
-    /// Counts what one segment held; its hint's lines if nothing in it is lost.
-    fn account(
+    /// Counts what one segment held; gives its hint to be, if it is to have one.
+    fn account<F: DiskFile>(
         &mut self,
         id: SegmentId,
-        replayed: Option<Replayed>,
+        replayed: Option<Replayed<F>>,
         recovery: &mut Recovery,
-    ) -> (Segment, Option<Lines>) {
+    ) -> (Segment, Option<Draft<F>>) {
         let bytes = self.found.get(&id).map_or(0, |found| found.length);
         let Some(replayed) = replayed else {
             let (live, state) = (0, State::Missing);
@@ -124,15 +127,14 @@ impl Plan {
         };
         recovery.records += replayed.records;
         recovery.from_hints += usize::from(replayed.from_hint);
-        let lost = |damaged: &DamagedRange| damaged.slots != Damage::None;
-        let (state, lines) = if replayed.damaged.iter().any(lost) {
-            (State::Damaged, None)
+        let state = if replayed.has_lost() {
+            State::Damaged
         } else {
-            (State::Sealed, replayed.lines)
+            State::Sealed
         };
         self.damaged.extend(replayed.damaged);
         let live = replayed.live;
-        (Segment { bytes, live, state }, lines)
+        (Segment { bytes, live, state }, replayed.hint)
     }
 
     /// Makes durable what is kept, cuts what is not, and makes the log ready for writing.
@@ -162,7 +164,7 @@ impl Plan {
         }
         if closed {
             tail::next_segment(log)
-        } else if log.active.lines.is_none() {
+        } else if log.active.hint.is_none() {
             // Its damage is to stay apart from what is written from now on.
             tail::seal(log)
         } else {

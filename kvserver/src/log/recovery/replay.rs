@@ -8,7 +8,7 @@ use super::{
         disk::{Disk, DiskFile},
         entry::{CHUNK_HEAD_BYTES, Values},
         frame::{HEADER_BYTES, Header, Kind},
-        hint::{self, Hint, Lines},
+        hint::{Draft, Hint},
         reader::{Files, location, no_entry},
         segment::{Copies, HEAD_BYTES, HeadState, segment_name},
         walk::{Bad, Step, Walk},
@@ -21,8 +21,8 @@ use super::{
 pub(super) type Visit<'a> = dyn FnMut(Location, Recovered<'_>) + 'a;
 
 /// What was found in one segment.
-#[derive(Debug, Default)]
-pub(super) struct Replayed {
+#[derive(Debug)]
+pub(super) struct Replayed<F> {
     /// Records handed out.
     pub records: u64,
     /// Their bytes.
@@ -31,8 +31,8 @@ pub(super) struct Replayed {
     pub damaged: Vec<DamagedRange>,
     /// Whether it was read from its hint.
     pub from_hint: bool,
-    /// Lines of a hint, where it was read itself and has none, or is to be written on.
-    pub lines: Option<Lines>,
+    /// The hint to be of the last segment, unless something in it is lost.
+    pub hint: Option<Draft<F>>,
     /// Records that begin below were handed out already.
     behind: u64,
 }
@@ -57,10 +57,10 @@ pub(super) fn replay<D: Disk>(
     options: &LogOptions,
     (id, found, place): (SegmentId, &Found, Place),
     visit: &mut Visit<'_>,
-) -> Result<Replayed, OpenError> {
+) -> Result<Replayed<D::File>, OpenError> {
     let mut hint = Hint::open_summed(&*files.disk, (files.log, id));
     let whole_head = matches!(found.head, HeadState::Good(_, Copies::Both));
-    let mut replayed = Replayed::default();
+    let mut replayed = Replayed::new();
     if place == Place::Inner && whole_head && !options.load_values {
         hint = hint.filter(Hint::lines_are_good);
         let of_this = |hint: &&Hint<_>| hint.segment_bytes == found.length;
@@ -94,7 +94,8 @@ pub(super) fn replay<D: Disk>(
         Values::Skipped
     };
     let sealed = !matches!(place, Place::Last { .. });
-    replayed.lines = (hint.is_none() || !sealed).then(Lines::default);
+    let draft = || Draft::new(id, options.segment_bytes);
+    replayed.hint = (hint.is_none() || !sealed).then(draft);
     replayed.read(files, (id, found, place), values, visit)?;
     if !replayed.damaged.is_empty()
         && let Some(hint) = hint.as_ref().filter(|hint| hint.lines_are_good())
@@ -103,14 +104,10 @@ pub(super) fn replay<D: Disk>(
             name_slots(damaged, hint);
         }
     }
-    if let Some(lines) = &replayed.lines
-        && sealed
-        && replayed.damaged.is_empty()
-    {
-        let of = (files.log, id);
-        if let Err(error) = hint::write(&*files.disk, of, found.length, lines) {
-            tracing::warn!(segment = id.0, %error, "no hint was written");
-        }
+    if sealed {
+        replayed.finish_hint(files, (id, found.length));
+    } else if replayed.has_lost() {
+        replayed.discard_hint(files);
     }
     Ok(replayed)
 }
@@ -138,9 +135,43 @@ pub(super) fn missing<D: Disk>(files: &Files<D>, id: SegmentId) -> DamagedRange 
     damaged
 }
 
-impl Replayed {
+impl<F: DiskFile> Replayed<F> {
+    fn new() -> Self {
+        Self {
+            records: 0,
+            live: 0,
+            damaged: Vec::new(),
+            from_hint: false,
+            hint: None,
+            behind: 0,
+        }
+    }
+
+    /// Whether anything that touches a slot is missing.
+    pub(super) fn has_lost(&self) -> bool {
+        let damaged = &mut self.damaged.iter();
+        damaged.any(|damaged| damaged.slots != Damage::None)
+    }
+
+    /// Writes the hint of a segment that nothing follows in, unless it is damaged.
+    fn finish_hint<D: Disk<File = F>>(&mut self, files: &Files<D>, (id, bytes): (SegmentId, u64)) {
+        if !self.damaged.is_empty() {
+            return self.discard_hint(files);
+        }
+        let Some(hint) = self.hint.take() else { return };
+        if let Err(error) = hint.finish(&*files.disk, files.log, bytes) {
+            tracing::warn!(segment = id.0, %error, "no hint was written");
+        }
+    }
+
+    fn discard_hint<D: Disk<File = F>>(&mut self, files: &Files<D>) {
+        if let Some(hint) = self.hint.take() {
+            hint.discard(&*files.disk);
+        }
+    }
+
     /// Hands out what a hint says; false if it could not be read to its end.
-    fn hand_out_lines<F: DiskFile>(&mut self, hint: &Hint<F>, visit: &mut Visit<'_>) -> bool {
+    fn hand_out_lines(&mut self, hint: &Hint<F>, visit: &mut Visit<'_>) -> bool {
         hint.visit(&mut |location, entry| {
             self.behind = u64::from(location.offset) + u64::from(location.length);
             self.hand_out(location, entry, visit);
@@ -153,7 +184,7 @@ impl Replayed {
         visit(location, entry);
     }
 
-    fn read<D: Disk>(
+    fn read<D: Disk<File = F>>(
         &mut self,
         files: &Files<D>,
         (id, found, place): (SegmentId, &Found, Place),
@@ -181,9 +212,9 @@ impl Replayed {
                     let at = location(id, offset, &header);
                     match Recovered::from_body(header.kind, slot, body, values) {
                         Some(entry) => {
-                            if let Some(lines) = &mut self.lines {
+                            if let Some(hint) = &mut self.hint {
                                 let part = &body[..kept_part(&entry, &header)];
-                                lines.push(at, header.kind, slot, part);
+                                hint.push(&*files.disk, (at, header.kind, slot), part);
                             }
                             if offset >= self.behind {
                                 self.hand_out(at, entry, visit);

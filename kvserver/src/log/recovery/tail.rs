@@ -10,10 +10,11 @@ use super::{
         control::{Mark, Occasion, Regime, Trust, push_mark},
         disk::{Disk, DiskFile},
         frame::Previous,
-        hint::Lines,
+        hint::Draft,
         reader::Files,
+        rotate::Rotation,
         sectors::{outside, read_around},
-        segment::{Head, creation, segment_name},
+        segment::{Head, creation, hint_name, segment_name},
         space::{Segment, Space, State},
     },
     Damage, Recovery,
@@ -120,13 +121,29 @@ fn overwrite_with_mark<D: Disk>(log: &mut Log<D>) -> std::io::Result<()> {
 pub(super) fn next_segment<D: Disk>(log: &mut Log<D>) -> Result<(), OpenError> {
     let id = log.next_segment;
     let name = segment_name(id);
-    let unfinished = || std::io::Error::other("it could not be begun");
-    let file = log.create_file(id).map_err(poisoned(&name))?;
-    let file = file.ok_or_else(unfinished).map_err(failed("make", &name))?;
-    let active = log.begin_segment(id, file).map_err(poisoned(&name))?;
-    let active = active
-        .ok_or_else(unfinished)
-        .map_err(failed("write", &name))?;
+    if let Some(hint) = log.active.hint.take() {
+        // Whoever opens the log next writes it, unless there is one.
+        hint.discard(&*log.files.disk);
+    }
+    let mut hints = log.space.ids().into_iter();
+    let active = loop {
+        let begun = match log.create_file(id).map_err(poisoned(&name))? {
+            Some(file) => log.begin_segment(id, file).map_err(poisoned(&name))?,
+            None => None,
+        };
+        if let Some(active) = begun {
+            break active;
+        }
+        // A full disk must not keep a log from opening, since only compaction makes room on it.
+        let removed = hints.find(|&id| log.files.disk.remove(&hint_name(id)).is_ok());
+        let Some(removed) = removed else {
+            let Rotation::Waits(why) = log.rotation.clone() else {
+                unreachable!("it is noted why no segment was begun");
+            };
+            return Err(failed("begin", &name)(std::io::Error::other(why)));
+        };
+        tracing::warn!(segment = %removed, "its hint gave way to the next segment");
+    };
     log.active = active;
     log.next_segment = SegmentId(id.0.saturating_add(1));
     Ok(())
@@ -196,13 +213,15 @@ pub(super) fn first_segment<D: Disk>(
             durable: end,
             previous,
             marked: end,
-            lines: Some(Lines::default()),
+            hint: Some(Draft::new(id, options.segment_bytes)),
         },
         batch: Batch::default(),
         next_segment: SegmentId(2),
         regime: Regime::Strict,
         trust: Trust::Intact,
         roster_lost: false,
+        rotation: Rotation::Done,
+        unfinished_hint: None,
         poison: None,
         counts: LogStats::default(),
         files,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     limits::{COMPACTION_STEP_BYTES, SWEEP_SLOTS},
-    log::{Entry, Location, ReadError, SegmentId, disk::Disk},
+    log::{AppendError, Entry, Location, ReadError, SegmentId, disk::Disk},
 };
 
 /// One log record that could not be read.
@@ -26,7 +26,7 @@ struct Unread {
 /// Why a sweep cannot go on now.
 enum Halt {
     /// The log takes no more at the moment.
-    Full,
+    Full(AppendError),
     /// Files cannot be read at all, which says nothing about what is in them.
     Reading(ReadError),
 }
@@ -43,12 +43,15 @@ impl<D: Disk> Writer<D> {
             let unread = self.unread_in_slot(slot, segment);
             match self.save(unread, &mut moved, &mut bytes) {
                 // What was moved is not found again: the same slot once more is no harm.
-                Err(Halt::Full) if !moved.is_empty() => break,
-                Err(Halt::Full) => return false,
+                Err(Halt::Full(_)) if !moved.is_empty() => break,
+                Err(Halt::Full(error)) => {
+                    self.wait_with_compaction(&error, now);
+                    return false;
+                }
                 Err(Halt::Reading(error)) => {
                     tracing::error!(%error, %segment, "not compacted now");
                     self.bar(segment, now);
-                    return self.commit_moved(moved);
+                    return self.commit_moved(moved, now);
                 }
                 Ok(()) => next += 1,
             }
@@ -59,7 +62,7 @@ impl<D: Disk> Writer<D> {
                 next -= 1;
             }
         }
-        if !self.commit_moved(moved) {
+        if !self.commit_moved(moved, now) {
             return false;
         }
         if next == slots {
@@ -81,10 +84,7 @@ impl<D: Disk> Writer<D> {
             let read = entry.map_or_else(|| self.log.reader().read(from), Ok);
             match read {
                 Ok(entry) => {
-                    let to = self.log.append(&entry).map_err(|error| {
-                        tracing::warn!(%error, "compaction waits");
-                        Halt::Full
-                    })?;
+                    let to = self.log.append(&entry).map_err(Halt::Full)?;
                     *bytes += u64::from(from.length);
                     moved.push(Moved { owner, from, to });
                 }

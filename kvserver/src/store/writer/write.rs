@@ -80,7 +80,7 @@ impl Write {
 }
 
 /// The upload that the record names, if any.
-fn upload_of(record: &Record) -> Option<UploadId> {
+pub(super) fn upload_of(record: &Record) -> Option<UploadId> {
     match &record.body {
         Body::Value {
             payload: Payload::Chunked(upload),
