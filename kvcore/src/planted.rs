@@ -26,11 +26,29 @@ pub enum Bug {
     DoubtfulVotes,
     /// A read answers what one member has, known to others or not.
     ReadUnconfirmed,
+    /// A read spreads a value without its end.
+    ExpiryDropped,
+    /// A read takes values for expired a minute before their end.
+    ExpiryEarly,
+    /// A read that finds a value expired deletes it under a version of its own.
+    ExpiryAsDelete,
+    /// A delete of which an answer was lost is reported as not done.
+    LostDeleteNotDone,
+    /// A page leaves out values that have an end.
+    PageWithoutEnding,
+    /// A page goes on behind the key that did not fit on the one before.
+    PageSkipsKey,
+    /// A broker whose clock was set back goes on with versions from where the clock had been.
+    ClockStaysAhead,
+    /// A member that catches up forgets the flags of what it is brought.
+    CatchUpAlters,
+    /// A slot votes again only once its member has compared it with every other.
+    VoteNeedsEveryone,
 }
 
 impl Bug {
     /// All of them, with their names.
-    pub const ALL: [(&'static str, Self); 9] = [
+    pub const ALL: [(&'static str, Self); 18] = [
         ("ack-before-sync", Self::AckBeforeSync),
         ("repair-with-new-version", Self::RepairWithNewVersion),
         ("delete-without-version", Self::DeleteWithoutVersion),
@@ -40,6 +58,15 @@ impl Bug {
         ("given-up-goes-on", Self::GivenUpGoesOn),
         ("doubtful-votes", Self::DoubtfulVotes),
         ("read-unconfirmed", Self::ReadUnconfirmed),
+        ("expiry-dropped", Self::ExpiryDropped),
+        ("expiry-early", Self::ExpiryEarly),
+        ("expiry-as-delete", Self::ExpiryAsDelete),
+        ("lost-delete-not-done", Self::LostDeleteNotDone),
+        ("page-without-ending", Self::PageWithoutEnding),
+        ("page-skips-key", Self::PageSkipsKey),
+        ("clock-stays-ahead", Self::ClockStaysAhead),
+        ("catch-up-alters", Self::CatchUpAlters),
+        ("vote-needs-everyone", Self::VoteNeedsEveryone),
     ];
 }
 

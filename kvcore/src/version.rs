@@ -8,7 +8,13 @@ use std::{fmt, num::NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::CLOCK_SKEW_MS_MAX;
+use crate::planted::{self, Bug};
+
+/// How far a lane may lie ahead of its clock, in milliseconds: it does where the clock was set
+/// back. Servers count it as skew, of which two clocks may need nearly all that is allowed
+/// ([`crate::limits::CLOCK_SKEW_MS_MAX`]); so it is little, yet more than a clock is stepped back
+/// in good order.
+const AHEAD_MS_MAX: u64 = 1_000;
 
 /// Milliseconds since 1970-01-01 UTC; 48 bits are used, enough until the year 10889.
 #[derive(
@@ -122,6 +128,14 @@ impl Version {
         self.writer & 1 == 1
     }
 
+    /// The version of the value whose expiry this is, if it is one.
+    pub fn expired(self) -> Option<Self> {
+        self.is_expiry().then_some(Self {
+            time: self.time,
+            writer: self.writer & !1,
+        })
+    }
+
     /// The version as bytes, in an order that sorts as versions do.
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
@@ -176,10 +190,11 @@ struct Lane {
 
 impl Lane {
     /// Begins again at `now` under another writer id when the lane is ahead of that so far that
-    /// versions off it would be refused, as when the clock was set back. The new id is made of the old one:
+    /// versions off it might be refused, as when the clock was set back. The new id is made of the old one:
     /// as little likely to be anybody else's.
     fn renew_if_ahead(&mut self, now: UnixMillis) {
-        if self.last.millis().since(now) > CLOCK_SKEW_MS_MAX / 2 {
+        let is_ahead = self.last.millis().since(now) > AHEAD_MS_MAX;
+        if is_ahead && !planted::is(Bug::ClockStaysAhead) {
             let random = xxhash_rust::xxh3::xxh3_64_with_seed(
                 &self.writer.get().to_le_bytes(),
                 self.last.to_bits(),
@@ -252,6 +267,7 @@ mod tests {
         let next_writer = Version::new(HybridTime::from_bits(7), WriterId::from_random(12));
         assert!(low < low.expiry() && low.expiry() < next_writer);
         assert!(low.expiry().is_expiry() && !low.is_expiry());
+        assert_eq!((low.expiry().expired(), low.expired()), (Some(low), None));
     }
 
     #[test]
@@ -276,6 +292,17 @@ mod tests {
         assert!(back < ahead);
         // Back at the hour that was ahead: the same reading, yet another version.
         assert_ne!(clock.fresh(now.plus(3_600_000)), Some(ahead));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_a_little_uses_up_little_of_the_allowed_skew() {
+        let mut clock = clock();
+        let now = UnixMillis(10_000_000_000);
+        for back in [500, 5_000, 20_000, 29_000] {
+            clock.fresh(now.plus(back)).expect("in time");
+            let ahead = clock.fresh(now).expect("in time").time().millis();
+            assert!(ahead.since(now) <= AHEAD_MS_MAX, "{back} ms: {ahead:?}");
+        }
     }
 
     #[test]

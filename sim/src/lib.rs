@@ -4,11 +4,11 @@
 //! ```text
 //!   plan      what a seed draws: the cluster's shape, operations, incidents     (data)
 //!   world     runs a plan: events in order of simulated time
-//!     front     brokers: run the machines of broker::machine
-//!     node      members: kvserver's judgement, store and log; exchange: catching up
+//!     broker    runs the machines of broker::machine
+//!     member    kvserver's judgement, store and log; exchange: catching up
 //!     network   delays, drops, duplicates, cuts
-//!     faults    carries incidents out; calm: ends them all and waits for convergence
-//!   checker   what was promised, held against every answer as it is given
+//!     faults    carries incidents out; calm: ends them all, and demands what is promised then
+//!   checker   what was promised, held against every answer as it is given, and every copy
 //!   rare      which rare paths a run saw
 //!   shrink    fewer steps that fail the same way
 //! ```

@@ -132,8 +132,11 @@ pub enum Ask {
     Get(u16),
     /// Read a key from whatever copies can be had.
     GetAvailable(u16),
-    /// Read a page of all keys.
-    Scan,
+    /// Read all keys, page by page.
+    Scan {
+        /// Keys of a page.
+        limit: u16,
+    },
 }
 
 /// What goes wrong, and for how long. Every incident ends by itself or with the act.
@@ -241,6 +244,22 @@ pub enum Incident {
         /// Bit by bit, which members hear of it at once.
         told: u32,
     },
+}
+
+impl Incident {
+    /// The member whose disk may lose by it what was acknowledged.
+    pub fn loses(self, sync: SyncMode) -> Option<usize> {
+        match self {
+            Self::Rot { member, .. } | Self::Unreadable { member, .. } | Self::Wipe { member } => {
+                Some(member)
+            }
+            // Without a sync before each acknowledgement, a power loss is a lost disk.
+            Self::PowerLoss { member, .. } | Self::FailSync { member, .. } => {
+                (sync != SyncMode::Always).then_some(member)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Step {

@@ -48,6 +48,8 @@ paths! {
     ChunkedRead => "value in chunks read",
     /// A page of a scan.
     ScanPage => "scanned page",
+    /// A scan went on with another page.
+    NextPage => "scan of several pages",
     /// A key of a page had to be read by itself.
     ScanAsk => "scanned key read by itself",
     /// A member refused an older epoch.
@@ -56,6 +58,8 @@ paths! {
     BehindEpoch => "refusal of a newer epoch",
     /// A broker learned a placement.
     PlacementLearned => "placement learned from a refusal",
+    /// An operation had an older placement than its broker.
+    PlacementLearnedLater => "placement learned that the broker had already",
     /// A damaged slot refused.
     DamagedRefusal => "refusal of a damaged slot",
     /// An answer that counts in no quorum.
@@ -80,6 +84,8 @@ paths! {
     PowerInTheMiddle => "power lost in the middle of a commit",
     /// Recovery cut a torn tail.
     TornTail => "torn tail",
+    /// Recovery cut a commit of which a part was never written, and took the log for intact.
+    TornIntoRoom => "torn commit in room made ahead, log intact",
     /// Recovery found damage.
     DamageAtStart => "damage found at start",
     /// A log that may lack what it acknowledged.
@@ -102,6 +108,10 @@ paths! {
     BrokerLost => "broker killed with operations under way",
     /// A member stayed outside.
     Blank => "blank member",
+    /// A disk lost something after another one's member had got back what it had lost.
+    NextDisk => "disk that lost something after another was repaired",
+    /// A disk was spared, since too many others of its sets had lost something.
+    Spared => "disk spared beside others in doubt",
     /// A write went on beyond its quorum.
     Aftermath => "write finished beyond its quorum",
 }

@@ -1,11 +1,11 @@
 //! The world of one run: everything that happens, in order of simulated time.
 
+mod broker;
 mod calm;
 mod exchange;
 mod faults;
-mod front;
+mod member;
 mod network;
-mod node;
 
 use std::{
     cmp::Reverse,
@@ -13,11 +13,10 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use broker::machine;
+use ::broker::machine;
 use kvcore::{
     placement::{
-        AuthorId, ClusterId, Epoch, Member, MemberId, Parts, Placement, SlotPlacement,
-        planner::plan,
+        self, AuthorId, ClusterId, Epoch, MemberId, Parts, Placement, SlotPlacement, planner::plan,
     },
     version::UnixMillis,
     wire::{Reply, Request},
@@ -26,7 +25,7 @@ use kvserver::catch_up::pass;
 use rand::{SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
-use self::{front::Front, network::Links, node::Node};
+use self::{broker::Broker, member::Member, network::Links};
 use crate::{
     checker::{Checker, Finding, Violation},
     plan::{Plan, What},
@@ -72,14 +71,14 @@ pub fn run(plan: &Plan) -> Ran {
 enum Caller {
     /// A machine of a broker.
     Run {
-        front: usize,
+        broker: usize,
         life: u64,
         run: u64,
         tag: machine::Tag,
     },
     /// A pass of a member.
     Pass {
-        node: usize,
+        member: usize,
         life: u64,
         pass: u64,
         tag: pass::Tag,
@@ -107,8 +106,8 @@ enum Event {
     },
     /// A request reaches a member's machine.
     Arrive {
-        node: usize,
-        member: MemberId,
+        member: usize,
+        id: MemberId,
         caller: Caller,
         request: Box<Request>,
     },
@@ -117,33 +116,33 @@ enum Event {
         answer: Box<Answer>,
     },
     Wake {
-        front: usize,
+        broker: usize,
         life: u64,
         run: u64,
     },
     Commit {
-        node: usize,
+        member: usize,
         life: u64,
     },
     Tidy {
-        node: usize,
+        member: usize,
         life: u64,
     },
     Round {
-        node: usize,
+        member: usize,
         life: u64,
     },
     Start {
-        node: usize,
+        member: usize,
         life: u64,
     },
     /// A member's process ends and begins again.
     Restart {
-        node: usize,
+        member: usize,
         life: u64,
     },
     FreeDisk {
-        node: usize,
+        member: usize,
     },
 }
 
@@ -176,8 +175,8 @@ struct World<'a> {
     now_us: u64,
     queue: BinaryHeap<Reverse<Entry>>,
     scheduled: u64,
-    nodes: Vec<Node>,
-    fronts: Vec<Front>,
+    members: Vec<Member>,
+    brokers: Vec<Broker>,
     links: Links,
     /// Requests of which a second copy is under way, by who waits for the first: the copy's
     /// number.
@@ -186,8 +185,6 @@ struct World<'a> {
     repeatable: BTreeSet<u64>,
     /// Wall clocks, members first: milliseconds off the true time.
     skews_ms: Vec<i64>,
-    /// When each wall clock jumped last.
-    jumped_us: Vec<u64>,
     /// The newest placement published.
     placement: Placement,
     dice: StdRng,
@@ -197,8 +194,8 @@ struct World<'a> {
     events: u64,
     operations: u64,
     next_operation: u64,
-    /// Reads and scans that failed so far.
-    reads_failed: u64,
+    /// Operations that ended otherwise than done.
+    failed: u64,
     /// What was found wrong while an event was carried out.
     found: Option<Finding>,
 }
@@ -208,23 +205,22 @@ impl<'a> World<'a> {
         let shape = &plan.shape;
         let placement = first_placement(plan);
         let mut dice = StdRng::seed_from_u64(plan.seed ^ 0x0077_6f72_6c64);
-        let nodes = placement.members().iter();
-        let nodes = nodes.map(|member| Node::new(member.id, &placement));
-        let nodes = nodes.collect();
-        let fronts = (0..shape.brokers).map(|_| Front::new(placement.clone(), &mut dice));
-        let fronts = fronts.collect();
+        let members = placement.members().iter();
+        let members = members.map(|member| Member::new(member.id, &placement));
+        let members = members.collect();
+        let brokers = (0..shape.brokers).map(|_| Broker::new(placement.clone(), &mut dice));
+        let brokers = brokers.collect();
         Self {
             plan,
             now_us: 0,
             queue: BinaryHeap::new(),
             scheduled: 0,
-            nodes,
-            fronts,
+            members,
+            brokers,
             copied: BTreeMap::new(),
             repeatable: BTreeSet::new(),
             links: Links::new(plan.seed, shape.ends(), shape.network),
             skews_ms: shape.skews_ms.clone(),
-            jumped_us: vec![0; shape.ends()],
             placement,
             dice,
             checker: Checker::new(shape.keys, shape.reads_meet_writes()),
@@ -233,14 +229,14 @@ impl<'a> World<'a> {
             events: 0,
             operations: 0,
             next_operation: 0,
-            reads_failed: 0,
+            failed: 0,
             found: None,
         }
     }
 
     fn run(&mut self) -> Result<(), Violation> {
-        for node in 0..self.nodes.len() {
-            self.start(node);
+        for member in 0..self.members.len() {
+            self.start(member);
         }
         for (act, steps) in self.plan.acts.iter().enumerate() {
             let began_us = self.now_us;
@@ -293,28 +289,28 @@ impl<'a> World<'a> {
                 What::Incident(incident) => self.befall(*incident),
             },
             Event::Arrive {
-                node,
                 member,
+                id,
                 caller,
                 request,
-            } => self.arrive(node, member, caller, request),
+            } => self.arrive(member, id, caller, request),
             Event::Answer { caller, answer } => self.answered(caller, *answer),
-            Event::Wake { front, life, run } => self.wake(front, life, run),
-            Event::Commit { node, life } => self.commit(node, life),
-            Event::Tidy { node, life } => self.tidy(node, life),
-            Event::Round { node, life } => self.begin_round(node, life),
-            Event::Start { node, life } => {
-                if self.nodes[node].life == life && self.nodes[node].process.is_none() {
-                    self.start(node);
+            Event::Wake { broker, life, run } => self.wake(broker, life, run),
+            Event::Commit { member, life } => self.commit(member, life),
+            Event::Tidy { member, life } => self.tidy(member, life),
+            Event::Round { member, life } => self.begin_round(member, life),
+            Event::Start { member, life } => {
+                if self.members[member].life == life && self.members[member].process.is_none() {
+                    self.start(member);
                 }
             }
-            Event::Restart { node, life } => {
-                if self.nodes[node].life == life && !self.links.is_calm() {
-                    self.kill(node);
-                    self.start(node);
+            Event::Restart { member, life } => {
+                if self.members[member].life == life && !self.links.is_calm() {
+                    self.kill(member);
+                    self.start(member);
                 }
             }
-            Event::FreeDisk { node } => self.nodes[node].disk.memory.set_room(None),
+            Event::FreeDisk { member } => self.members[member].disk.memory.set_room(None),
         }
     }
 
@@ -338,8 +334,8 @@ impl<'a> World<'a> {
     }
 
     /// The end of a broker's links.
-    fn end_of(&self, front: usize) -> usize {
-        self.plan.shape.members + front
+    fn end_of(&self, broker: usize) -> usize {
+        self.plan.shape.members + broker
     }
 
     fn hold(&mut self, held: Result<(), Finding>) {
@@ -357,17 +353,17 @@ impl<'a> World<'a> {
     fn answered(&mut self, caller: Caller, answer: Answer) {
         match caller {
             Caller::Run {
-                front,
+                broker,
                 life,
                 run,
                 tag,
-            } => self.on_answer(front, life, run, tag, answer),
+            } => self.on_answer(broker, life, run, tag, answer),
             Caller::Pass {
-                node,
+                member,
                 life,
                 pass,
                 tag,
-            } => self.on_pass_answer(node, life, pass, tag, answer),
+            } => self.on_pass_answer(member, life, pass, tag, answer),
             Caller::Again(_) | Caller::Nobody => {}
         }
     }
@@ -377,7 +373,7 @@ impl<'a> World<'a> {
 fn first_placement(run: &Plan) -> Placement {
     let shape = &run.shape;
     let members: Vec<_> = (0..shape.members)
-        .map(|number| Member {
+        .map(|number| placement::Member {
             id: MemberId(Uuid::from_u128(0x100 + number as u128)),
             address: format!("member-{number}:7400"),
             zone: String::new(),

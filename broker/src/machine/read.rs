@@ -278,10 +278,14 @@ impl Read {
     ) -> Progress<Outcome<ReadAnswer>> {
         match body {
             Body::Tombstone => self.decide(cx, found, Content::Tombstone),
-            Body::Value { meta, .. } if meta.is_expired(cx.now.wall) => {
+            Body::Value { meta, .. } if is_expired(cx, &meta) => {
                 // Whoever sees it first makes the same tombstone; nobody has it yet, as far as
                 // this read knows.
-                let version = found.version.expiry();
+                let version = if planted::is(Bug::ExpiryAsDelete) {
+                    own_version(cx, found.version)
+                } else {
+                    found.version.expiry()
+                };
                 self.decide(
                     cx,
                     Found {
@@ -364,11 +368,16 @@ impl Read {
             return Progress::Ended(Outcome::Done(answer));
         }
         let version = if planted::is(Bug::RepairWithNewVersion) {
-            cx.clock
-                .above(found.version, cx.now.wall)
-                .unwrap_or(found.version)
+            own_version(cx, found.version)
         } else {
             found.version
+        };
+        let content = match content {
+            Content::Value(meta, bytes) if planted::is(Bug::ExpiryDropped) => {
+                let expires_at = None;
+                Content::Value(ValueMeta { expires_at, ..meta }, bytes)
+            }
+            content => content,
         };
         let (store, progress) = Store::start(
             cx,
@@ -452,6 +461,20 @@ impl Read {
         }
         self.start(cx)
     }
+}
+
+/// Whether a value has come to its end.
+fn is_expired(cx: &Context<'_>, meta: &ValueMeta) -> bool {
+    let now = cx.now.wall;
+    if planted::is(Bug::ExpiryEarly) {
+        return meta.is_expired(now.plus(60_000));
+    }
+    meta.is_expired(now)
+}
+
+/// What two planted bugs store under instead of what was found.
+fn own_version(cx: &Context<'_>, found: Version) -> Version {
+    cx.clock.above(found, cx.now.wall).unwrap_or(found)
 }
 
 /// Whether these members are a write quorum of every live set.

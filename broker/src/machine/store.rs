@@ -10,6 +10,7 @@ use kvcore::{
     key::Key,
     limits::CHUNK_BYTES,
     placement::MemberIndex,
+    planted::{self, Bug},
     record::{Body, Payload, Record, UploadId, ValueMeta},
     version::Version,
     wire::{Intent, Refusal, Reply, Request, Scope, Standing},
@@ -181,11 +182,13 @@ impl Store {
             Event::NotSent { why, .. } => self.fail(cx, member, why),
             Event::Lost { why, .. } => {
                 let asked = matches!(self.asks.get(member), Some(Ask::Offered | Ask::Asked));
+                let is_forgotten = planted::is(Bug::LostDeleteNotDone)
+                    && matches!(self.content, Content::Tombstone);
                 self.asks.insert(
                     member,
                     Ask::Failed {
                         why,
-                        may_exist: asked,
+                        may_exist: asked && !is_forgotten,
                     },
                 );
                 self.progress(cx)

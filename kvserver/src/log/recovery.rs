@@ -101,6 +101,9 @@ pub struct Recovery {
     pub torn_bytes: u64,
     /// Where they were cut.
     pub torn_at: Option<(SegmentId, u32)>,
+    /// Whether some of those bytes were room that was made ahead: what should have been written
+    /// there was never durable.
+    pub is_unwritten: bool,
     /// The slots that may have lost records which were durable once.
     pub damage: Damage,
     /// The damage in detail, also such that touches no slot.

@@ -41,6 +41,10 @@ const fn of(read: u8, write: u8) -> Quorums {
 /// Beyond what any check of clocks lets pass, in milliseconds.
 const FAR_MS: i64 = 400_000;
 
+/// Somewhat beyond the skew that is allowed, in milliseconds: set back from there, a clock may be
+/// taken for right too early.
+const BEYOND_MS: i64 = 90_000;
+
 /// Values larger than a chunk, in bytes.
 const LARGE_BYTES: std::ops::Range<u32> = 262_145..700_000;
 
@@ -58,7 +62,6 @@ pub(super) fn draw(seed: u64) -> Plan {
         dice,
         shape: &shape,
         number: 0,
-        doomed: Vec::new(),
     };
     let acts = (0..acts).map(|_| drawing.act()).collect();
     Plan {
@@ -163,8 +166,6 @@ struct Drawing<'a> {
     shape: &'a Shape,
     work: Work,
     number: usize,
-    /// Members whose disks may have nothing left that can be read.
-    doomed: Vec<usize>,
 }
 
 impl Drawing<'_> {
@@ -217,7 +218,9 @@ impl Drawing<'_> {
             Some(1) => Ask::Delete(key),
             Some(2) => Ask::Get(key),
             Some(3) => Ask::GetAvailable(key),
-            _ => Ask::Scan,
+            _ => Ask::Scan {
+                limit: self.dice.random_range(1..=self.shape.keys),
+            },
         }
     }
 
@@ -236,9 +239,9 @@ impl Drawing<'_> {
     }
 
     /// The members whose disks may lose what was acknowledged in this act: fewer than a write
-    /// quorum, those of earlier acts included.
+    /// quorum. Where those of an earlier act have not got it back yet, the world spares them.
     fn bad_disks(&mut self) -> Vec<usize> {
-        let mut bad = self.doomed.clone();
+        let mut bad = Vec::new();
         while bad.len() + 1 < self.shape.write_quorum() {
             let member = self.dice.random_range(0..self.shape.members);
             if !bad.contains(&member) {
@@ -246,14 +249,6 @@ impl Drawing<'_> {
             }
         }
         bad
-    }
-
-    /// A disk like this may lose everything, now or later.
-    fn doom(&mut self, member: usize) -> usize {
-        if !self.doomed.contains(&member) {
-            self.doomed.push(member);
-        }
-        member
     }
 
     fn end_ms(&mut self) -> u64 {
@@ -271,7 +266,7 @@ impl Drawing<'_> {
         let end = self.dice.random_range(0..self.shape.ends());
         let ms = self.end_ms();
         let bad = bad.choose(&mut self.dice).copied();
-        // Without a sync before each acknowledgement, a power loss is a lost disk.
+        // See `Incident::loses`.
         let synced = self.shape.sync == SyncMode::Always;
         let doubtful = if synced { Some(member) } else { bad };
         Some(match kind {
@@ -298,10 +293,10 @@ impl Drawing<'_> {
             },
             6 => Incident::Jump {
                 end,
-                skew_ms: if self.dice.random_bool(0.3) {
-                    self.dice.random_range(-FAR_MS..=FAR_MS)
-                } else {
-                    skew(&mut self.dice)
+                skew_ms: match self.dice.random_range(0..10) {
+                    0 => self.dice.random_range(-FAR_MS..=FAR_MS),
+                    1 | 2 => self.dice.random_range(-BEYOND_MS..=BEYOND_MS),
+                    _ => skew(&mut self.dice),
                 },
             },
             7 => Incident::FillDisk {
@@ -315,15 +310,12 @@ impl Drawing<'_> {
                 down_ms: ms,
             },
             9 => Incident::Rot {
-                member: self.doom(bad?),
+                member: bad?,
                 dice: self.dice.random(),
             },
-            10 => {
-                let member = bad.filter(|_| self.dice.random_bool(0.2))?;
-                Incident::Wipe {
-                    member: self.doom(member),
-                }
-            }
+            10 => Incident::Wipe {
+                member: bad.filter(|_| self.dice.random_bool(0.2))?,
+            },
             11 => Incident::NewBroker {
                 broker: self.dice.random_range(0..self.shape.brokers),
             },
@@ -331,7 +323,7 @@ impl Drawing<'_> {
                 told: self.dice.random(),
             },
             _ => Incident::Unreadable {
-                member: self.doom(bad?),
+                member: bad?,
                 dice: self.dice.random(),
             },
         })

@@ -1,90 +1,121 @@
 //! Between acts: all incidents end, and what was promised for such times is demanded. Members
-//! come to vote for all their slots and have equal copies; everything can be read.
+//! come to vote for all their slots and have equal copies; everything can be read and written.
 
-use kvcore::{key::Key, placement::MemberIndex, slot::Slot, wire::Standing};
+mod clients;
+mod copies;
+
+use kvserver::log::{disk::Disk, is_segment};
+use rand::RngExt;
 
 use super::{
     Event, MS, World,
-    front::{Front, key_of},
+    broker::Broker,
+    member::{Loss, Process},
 };
 use crate::{
     checker::{Kind, Violation},
-    plan::Ask,
     rare::Rare,
 };
 
 /// How long members may take to become equal, in simulated time.
 const CONVERGE_US: u64 = 120_000 * MS;
 
-/// How often a key is tried to be read.
-const TRIES_MAX: u32 = 5;
-
 /// How often it is looked at.
 const LOOK_US: u64 = 100 * MS;
 
+/// By how much an operation may outlive its deadline: it is woken for it.
+const LATE_US: u64 = 10 * MS;
+
+/// How often something is tried that meets damage nobody had met before.
+const TRIES_MAX: u32 = 5;
+
 impl World<'_> {
-    /// Ends all incidents, waits until the copies are equal, and reads everything.
+    /// Ends all incidents, waits until the copies are equal, and reads and writes.
     pub(super) fn calm(&mut self) -> Result<(), Violation> {
         self.links.set_calm(true);
+        self.wait_for_paused()?;
         self.skews_ms.clone_from(&self.plan.shape.skews_ms);
-        self.jumped_us.fill(self.now_us);
-        for node in 0..self.nodes.len() {
-            self.heal(node);
+        for member in 0..self.members.len() {
+            self.heal(member);
         }
         self.finish_operations()?;
         self.converge()?;
         self.check_copies()?;
         self.read_everything()?;
+        self.write_through_every_broker()?;
+        self.take_for_repaired();
         self.links.set_calm(false);
         Ok(())
     }
 
-    fn heal(&mut self, node: usize) {
-        let this = &mut self.nodes[node];
-        this.paused_until_us = 0;
+    /// Lets members go on that stand still: from then on nothing that waits for them is late.
+    fn wait_for_paused(&mut self) -> Result<(), Violation> {
+        let until_us = self.members.iter().map(|member| member.paused_until_us);
+        let until_us = until_us.max().unwrap_or(0);
+        self.run_until(until_us.max(self.now_us))
+    }
+
+    fn heal(&mut self, member: usize) {
+        let this = &mut self.members[member];
         this.slow = (0, 0);
         this.disk.memory.set_room(None);
         this.disk.memory.fail_sync_after(None);
         if this.disk.is_off() {
-            self.lose_power(node);
+            self.lose_power(member);
         }
-        self.nodes[node].disk.stay_on();
-        self.restart_failed(node);
+        self.members[member].disk.stay_on();
+        if self.members[member].loss == Loss::Hidden && self.dice.random_bool(0.5) {
+            self.read_through(member);
+        }
+        self.restart_failed(member);
+    }
+
+    /// Ends a member's process and its log's hints, so that it reads all of its log when it starts
+    /// and meets what is damaged there.
+    fn read_through(&mut self, member: usize) {
+        self.kill(member);
+        let disk = &self.members[member].disk.memory;
+        for name in disk.list().unwrap_or_default() {
+            if !is_segment(&name) {
+                disk.remove(&name).expect("it was listed");
+            }
+        }
+        disk.sync_directory().expect("no sync is to fail");
+        self.members[member].loss = Loss::Met;
     }
 
     /// Starts a member that is down, and one whose log takes no writes until then: it may meet a
     /// sector that cannot be read only now.
-    fn restart_failed(&mut self, node: usize) {
-        let failed = |process: &super::node::Process| process.writer.poisoned().is_some();
-        if self.nodes[node].process.as_ref().is_some_and(failed) {
-            self.kill(node);
+    fn restart_failed(&mut self, member: usize) {
+        let failed = |process: &Process| process.writer.poisoned().is_some();
+        if self.members[member].process.as_ref().is_some_and(failed) {
+            self.kill(member);
         }
-        if self.nodes[node].process.is_none() {
-            let life = self.nodes[node].life;
-            self.schedule_in(0, Event::Start { node, life });
+        if self.members[member].process.is_none() {
+            let life = self.members[member].life;
+            self.schedule_in(0, Event::Start { member, life });
         }
     }
 
     /// Lets every operation come to its end, which its deadline bounds.
     fn finish_operations(&mut self) -> Result<(), Violation> {
-        // A scan may end with reads of single keys, which are operations of their own.
-        let limit = self.now_us + (2 * self.plan.shape.deadline_ms + 10) * MS;
-        while self.fronts.iter().any(Front::has_operations) {
-            self.run_until(self.now_us + LOOK_US.min(limit - self.now_us))?;
-            if self.now_us >= limit {
-                let open = "operations are open although their deadline is over";
+        let limit_us = self.plan.shape.deadline_ms * MS + LATE_US;
+        while let Some(oldest_us) = self.brokers.iter().filter_map(Broker::oldest_us).min() {
+            if self.now_us > oldest_us + limit_us {
+                let open = "an operation is open although its deadline is over";
                 return Err(self.violation(Kind::Deadline, open.to_owned()));
             }
+            self.run_until(self.now_us + LOOK_US)?;
         }
         Ok(())
     }
 
     /// A member whose log has nothing left that can be read stays down until a person replaces it.
     fn give_up(&mut self) {
-        for node in 0..self.nodes.len() {
-            if self.nodes[node].is_given_up() && !self.nodes[node].is_blank {
+        for member in 0..self.members.len() {
+            if self.members[member].is_given_up() && !self.members[member].is_blank {
                 self.note(Rare::GivenUp);
-                self.nodes[node].is_blank = true;
+                self.members[member].is_blank = true;
             }
         }
     }
@@ -93,9 +124,9 @@ impl World<'_> {
         let limit = self.now_us + CONVERGE_US;
         loop {
             self.give_up();
-            for node in 0..self.nodes.len() {
-                if self.nodes[node].process.is_some() {
-                    self.restart_failed(node);
+            for member in 0..self.members.len() {
+                if self.members[member].process.is_some() {
+                    self.restart_failed(member);
                 }
             }
             let Some(why) = self.difference() else {
@@ -108,104 +139,21 @@ impl World<'_> {
         }
     }
 
+    /// Notes which members have again what their disks had lost: from now on another disk may lose
+    /// as much.
+    fn take_for_repaired(&mut self) {
+        for member in 0..self.members.len() {
+            if self.members[member].loss == Loss::Met && self.votes_everywhere(member) {
+                self.members[member].loss = Loss::Repaired;
+            }
+        }
+    }
+
     pub(super) fn violation(&self, kind: Kind, what: String) -> Violation {
         Violation {
             at_us: self.now_us,
             kind,
             what,
         }
-    }
-
-    /// The first difference between copies, if there is one.
-    fn difference(&self) -> Option<String> {
-        for (number, node) in self.nodes.iter().enumerate() {
-            if node.process.is_none() && !node.is_given_up() {
-                let error = node.last_error.as_deref().unwrap_or("no error");
-                return Some(format!("member {number} does not start: {error}"));
-            }
-        }
-        Slot::all().find_map(|slot| {
-            let set = self.placement.slot(slot).current().members();
-            let digests = set.iter().filter_map(|&index| self.digest(index, slot));
-            let digests: Vec<_> = digests.collect();
-            let first = digests.first()?;
-            // Beside a blank member there may be too few to sync from until it is replaced.
-            let must_vote = digests.len() == set.len();
-            let differs = digests.iter().any(|(_, digest, standing)| {
-                *digest != first.1 || must_vote && *standing != Standing::Voter
-            });
-            differs.then(|| format!("slot {slot}: members, digests, standings {digests:?}"))
-        })
-    }
-
-    /// A copy's digest; `None` for a blank member.
-    fn digest(&self, index: MemberIndex, slot: Slot) -> Option<(usize, u64, Standing)> {
-        let node = &self.nodes[index.get()];
-        let process = node.process.as_ref().filter(|_| !node.is_blank)?;
-        let digest = process.store.digest(slot);
-        Some((index.get(), digest.digest, digest.standing))
-    }
-
-    /// No copy has less than was acknowledged or read, or what nobody wrote.
-    fn check_copies(&mut self) -> Result<(), Violation> {
-        for number in 0..self.plan.shape.keys {
-            let key = key_of(number);
-            let set = self.placement.slot(key.slot()).current().clone();
-            for &index in set.members() {
-                self.check_copy(number, &key, index.get())?;
-            }
-        }
-        Ok(())
-    }
-
-    fn check_copy(&mut self, number: u16, key: &Key, node: usize) -> Result<(), Violation> {
-        let this = &self.nodes[node];
-        let Some(process) = this.process.as_ref().filter(|_| !this.is_blank) else {
-            return Ok(());
-        };
-        let version = process.store.known_version(key);
-        let floor = self.checker.floor(number);
-        if version < floor {
-            let what = format!("member {node}, key {number}: has {version:?}, known {floor:?}");
-            return Err(self.violation(Kind::Lost, what));
-        }
-        Ok(())
-    }
-
-    /// Reads every key through some broker, where a read quorum votes.
-    fn read_everything(&mut self) -> Result<(), Violation> {
-        for number in 0..self.plan.shape.keys {
-            let mut tries = 0;
-            while !self.read_one(number)? {
-                tries += 1;
-                if tries > TRIES_MAX {
-                    let what = format!("key {number} cannot be read");
-                    return Err(self.violation(Kind::Unavailable, what));
-                }
-                // Reading may find damage that nobody had met before.
-                self.converge()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads one key; true when that succeeded or cannot be expected.
-    fn read_one(&mut self, number: u16) -> Result<bool, Violation> {
-        let slot = key_of(number).slot();
-        let set = self.placement.slot(slot).current().clone();
-        let voters = set.members().iter().filter(|&&index| {
-            let digest = self.digest(index, slot);
-            digest.is_some_and(|(_, _, standing)| standing == Standing::Voter)
-        });
-        // What a read finds has to be known to a write quorum before it is answered (R11).
-        let shape = &self.plan.shape;
-        if voters.count() < shape.read_quorum().max(shape.write_quorum()) {
-            return Ok(true);
-        }
-        let failed = self.reads_failed;
-        let broker = usize::from(number) % self.plan.shape.brokers;
-        self.ask(broker, Ask::Get(number));
-        self.finish_operations()?;
-        Ok(self.reads_failed == failed)
     }
 }

@@ -125,11 +125,11 @@ impl Links {
 fn waits(caller: Caller) -> Option<(usize, u64, u64, machine::Tag)> {
     match caller {
         Caller::Run {
-            front,
+            broker,
             life,
             run,
             tag,
-        } => Some((front, life, run, tag)),
+        } => Some((broker, life, run, tag)),
         _ => None,
     }
 }
@@ -137,11 +137,11 @@ fn waits(caller: Caller) -> Option<(usize, u64, u64, machine::Tag)> {
 impl World<'_> {
     /// Whether an end has a connection to a member.
     pub(super) fn is_connected(&self, from: usize, to: MemberId) -> bool {
-        let Some(node) = self.nodes.iter().position(|node| node.id == to) else {
+        let Some(member) = self.members.iter().position(|member| member.id == to) else {
             return false;
         };
-        let link = self.links.link(from, node);
-        self.nodes[node].process.is_some() && self.links.down_until_us[link] <= self.now_us
+        let link = self.links.link(from, member);
+        self.members[member].process.is_some() && self.links.down_until_us[link] <= self.now_us
     }
 
     /// Sends a request to a member.
@@ -150,18 +150,18 @@ impl World<'_> {
             self.note(Rare::NotSent);
             return self.give(caller, 50, Answer::NotSent);
         }
-        let node = self.nodes.iter().position(|node| node.id == to);
-        let node = node.expect("it is connected");
+        let member = self.members.iter().position(|member| member.id == to);
+        let member = member.expect("it is connected");
         let arrive = |caller, request: Request| Event::Arrive {
-            node,
-            member: to,
+            member,
+            id: to,
             caller,
             request: Box::new(request),
         };
-        match self.links.fate(from, node, self.now_us) {
+        match self.links.fate(from, member, self.now_us) {
             Fate::Lost => {
                 self.note(Rare::LostMessage);
-                let noticed = self.links.noticed_us(from, node, self.now_us);
+                let noticed = self.links.noticed_us(from, member, self.now_us);
                 self.give(caller, noticed, Answer::Lost);
             }
             Fate::Arrives(takes, twice) => {
@@ -177,22 +177,22 @@ impl World<'_> {
     }
 
     /// Sends an answer back.
-    pub(super) fn reply(&mut self, node: usize, caller: Caller, answer: Answer) {
+    pub(super) fn reply(&mut self, member: usize, caller: Caller, answer: Answer) {
         let to = match caller {
-            Caller::Run { front, .. } => self.end_of(front),
-            Caller::Pass { node: asker, .. } if asker == node => {
+            Caller::Run { broker, .. } => self.end_of(broker),
+            Caller::Pass { member: asker, .. } if asker == member => {
                 return self.give(caller, 1, answer);
             }
-            Caller::Pass { node, .. } => node,
+            Caller::Pass { member, .. } => member,
             Caller::Again(_) | Caller::Nobody => return,
         };
         self.note_carried_out(caller, &answer);
-        let slow = self.nodes[node].slow_us(self.now_us);
-        match self.links.fate(node, to, self.now_us) {
+        let slow = self.members[member].slow_us(self.now_us);
+        match self.links.fate(member, to, self.now_us) {
             Fate::Lost => {
                 self.note(Rare::LostMessage);
                 // Who waits has the connection.
-                let noticed = self.links.noticed_us(to, node, self.now_us);
+                let noticed = self.links.noticed_us(to, member, self.now_us);
                 self.give(caller, noticed, Answer::Lost);
             }
             Fate::Arrives(takes, _) => self.give(caller, takes + slow, answer),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kvcore::{
     key::Key,
     placement::MemberIndex,
+    planted::{self, Bug},
     slot::SlotSet,
     wire::{Found, Page, PageEntry},
 };
@@ -49,7 +50,10 @@ pub(super) fn merge(cx: &Context<'_>, answers: &[Answer<'_>], limit: usize) -> M
     for (key, entries) in by_key {
         if items.len() == limit {
             // The key that did not fit comes first on the next page.
-            let last = items.last().map(item_key).cloned();
+            let mut last = items.last().map(item_key).cloned();
+            if planted::is(Bug::PageSkipsKey) {
+                last = Some(key.clone());
+            }
             return Merged {
                 items,
                 next_after: last,
@@ -89,6 +93,11 @@ fn item(cx: &Context<'_>, key: &Key, entries: &[(MemberIndex, &PageEntry)]) -> O
     let value = holders
         .into_iter()
         .find_map(|(_, entry)| entry.value.as_ref());
+    if planted::is(Bug::PageWithoutEnding)
+        && value.is_some_and(|(meta, _)| meta.expires_at.is_some())
+    {
+        return None;
+    }
     Some(match value {
         Some((meta, bytes)) if !meta.is_expired(cx.now.wall) => {
             ScanItem::Value(key.clone(), newest.version(), *meta, bytes.clone())

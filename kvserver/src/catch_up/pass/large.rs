@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use kvcore::{
     key::Key,
     limits::{CHUNK_BYTES, VALUE_BYTES_MAX},
+    planted::{self, Bug},
     record::{Body, Payload, Record, UploadId},
     wire::{Refusal, Reply, Request},
 };
@@ -35,7 +36,12 @@ pub(super) struct LargeWindow {
 }
 
 impl Pass {
-    pub(super) fn on_record(&mut self, key: Key, record: Record) {
+    pub(super) fn on_record(&mut self, key: Key, mut record: Record) {
+        if planted::is(Bug::CatchUpAlters)
+            && let Body::Value { meta, .. } = &mut record.body
+        {
+            meta.flags = 0;
+        }
         let Body::Value {
             meta,
             payload: Payload::Chunked(upload),

@@ -290,6 +290,9 @@ impl Contents {
             }
         }
         self.current.clone_from(&self.durable);
+        // What is behind the end belongs to nobody: if the file grows again, it has other sectors.
+        let sectors = self.current.len().div_ceil(SECTOR_BYTES);
+        self.lost.retain(|&sector| sector < sectors);
     }
 }
 
@@ -453,5 +456,30 @@ impl DiskFile for MemoryFile {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.state()?.files[self.file].current.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_sector_is_gone_with_the_end_of_its_file() {
+        let mut shorter = 0;
+        for seed in 0..50 {
+            let disk = MemoryDisk::new();
+            let file = disk.create("file").expect("it is new");
+            disk.sync_directory().expect("no sync fails");
+            file.write_at(0, &[1; 4 * SECTOR_BYTES]).expect("room");
+            disk.lose("file", 2 * SECTOR_BYTES);
+            disk.crash(seed);
+            let file = disk.open_write("file").expect("its name is durable");
+            if file.length().expect("a length") <= 2 * SECTOR_BYTES as u64 {
+                shorter += 1;
+                let part = 2 * SECTOR_BYTES as u64 + 10;
+                file.write_at(part, &[2; 10]).expect("another sector");
+            }
+        }
+        assert!(shorter > 0);
     }
 }

@@ -183,6 +183,7 @@ impl Plan {
             records: 0,
             torn_bytes,
             torn_at: (torn_bytes > 0).then_some((self.last, at)),
+            is_unwritten: self.end.flaw == Some(Flaw::Unwritten),
             damage: Damage::None,
             damaged: Vec::new(),
             clean_shutdown: false,

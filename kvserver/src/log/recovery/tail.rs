@@ -237,6 +237,7 @@ fn nothing_lost() -> Recovery {
         records: 0,
         torn_bytes: 0,
         torn_at: None,
+        is_unwritten: false,
         damage: Damage::None,
         damaged: Vec::new(),
         clean_shutdown: false,

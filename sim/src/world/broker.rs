@@ -1,6 +1,7 @@
 //! One broker: its machines, run over the simulated network.
 
 mod operation;
+mod page;
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -13,13 +14,14 @@ use broker::machine::{
 use kvcore::{
     key::Key,
     placement::Placement,
+    record::Record,
     version::{UnixMillis, Version, VersionClock},
     wire::{Intent, Request},
 };
 use rand::{RngExt, rngs::StdRng};
 
 use super::{Answer, Caller, Event, MS, World};
-use crate::{plan::Ask, rare::Rare};
+use crate::{checker::Wanted, plan::Ask, rare::Rare};
 
 /// Values of at least this many bytes travel in chunks.
 const CHUNKED_BYTES: usize = kvcore::limits::CHUNK_BYTES;
@@ -36,7 +38,7 @@ fn number_of(key: &Key) -> Option<u16> {
 }
 
 /// A broker's memory; it has nothing else.
-pub(super) struct Front {
+pub(super) struct Broker {
     pub(super) life: u64,
     pub(super) placement: Placement,
     versions: Versions,
@@ -61,8 +63,12 @@ impl VersionSource for Versions {
 struct Run {
     machine: Machine,
     operation: Operation,
+    /// What its broker had when it began, or what it has learned since.
+    placement: Placement,
     began_us: u64,
     began_at: UnixMillis,
+    /// The lowest reading of the clock that it was given.
+    lowest: UnixMillis,
     random: u128,
     tags: Tags,
     /// Requests not answered.
@@ -84,11 +90,13 @@ struct Operation {
     /// Its number, which its value carries.
     number: u64,
     ask: Ask,
+    /// Of a scan: behind which key this page begins.
+    after: Option<Key>,
     began_us: u64,
-    began_at: UnixMillis,
     /// What was known of each key it reads when it began.
     floors: Vec<Option<Version>>,
-    expires_at: Option<UnixMillis>,
+    /// What it stores, if it is a write or a delete.
+    wanted: Option<Wanted>,
 }
 
 /// How a machine ended.
@@ -98,7 +106,14 @@ enum Ended {
     Scanned(Outcome<ScanPage>),
 }
 
-impl Front {
+/// An operation whose machine ended, and the lowest reading of the clock that this was given.
+struct End {
+    operation: Operation,
+    ended: Ended,
+    lowest: UnixMillis,
+}
+
+impl Broker {
     pub(super) fn new(placement: Placement, dice: &mut StdRng) -> Self {
         let clock = broker::machine::versions(&mut || dice.random());
         Self {
@@ -112,11 +127,13 @@ impl Front {
 
     /// Whether operations of clients are under way.
     pub(super) fn has_operations(&self) -> bool {
-        self.runs.values().any(|run| !run.has_ended)
+        self.oldest_us().is_some()
     }
 
-    pub(super) fn is_busy(&self) -> bool {
-        self.has_operations()
+    /// When the machine began that has been under way longest.
+    pub(super) fn oldest_us(&self) -> Option<u64> {
+        let open = self.runs.values().filter(|run| !run.has_ended);
+        open.map(|run| run.began_us).min()
     }
 }
 
@@ -149,18 +166,20 @@ impl Machine {
 
 impl World<'_> {
     /// Starts a machine of an operation.
-    fn run_machine(&mut self, front: usize, machine: Machine, operation: Operation) {
+    fn run_machine(&mut self, broker: usize, machine: Machine, operation: Operation) {
         let random = self.dice.random();
-        let began_at = self.wall(self.end_of(front));
+        let began_at = self.wall(self.end_of(broker));
         let began_us = self.now_us;
-        let this = &mut self.fronts[front];
+        let this = &mut self.brokers[broker];
         this.next_run += 1;
         let number = this.next_run;
         let run = Run {
             machine,
             operation,
+            placement: this.placement.clone(),
             began_us,
             began_at,
+            lowest: began_at,
             random,
             tags: Tags::default(),
             open: 0,
@@ -168,30 +187,34 @@ impl World<'_> {
             has_ended: false,
         };
         this.runs.insert(number, run);
-        self.step(front, number, None);
+        self.step(broker, number, None);
     }
 
     /// Steps a machine until it waits or ends.
-    fn step(&mut self, front: usize, number: u64, mut event: Option<MachineEvent>) {
-        let Some(mut run) = self.fronts[front].runs.remove(&number) else {
+    fn step(&mut self, broker: usize, number: u64, mut event: Option<MachineEvent>) {
+        let Some(mut run) = self.brokers[broker].runs.remove(&number) else {
             return;
         };
         loop {
-            let (progress, effects) = self.with_context(front, &mut run, |machine, cx| {
+            let (progress, effects) = self.with_context(broker, &mut run, |machine, cx| {
                 machine.step(cx, event.take())
             });
-            let learned = self.perform(front, number, &mut run, effects);
+            let learned = self.perform(broker, number, &mut run, effects);
             if let Progress::Ended(ended) = progress {
                 run.has_ended = true;
                 if matches!(&run.machine, Machine::Read(read) if read.was_hedged()) {
                     self.note(Rare::HedgedRead);
                 }
-                let operation = run.operation.clone();
+                let end = End {
+                    operation: run.operation.clone(),
+                    ended,
+                    lowest: run.lowest,
+                };
                 // A write goes on with the members beyond its quorum.
                 if run.open > 0 && matches!(run.machine, Machine::Write(_)) {
-                    self.fronts[front].runs.insert(number, run);
+                    self.brokers[broker].runs.insert(number, run);
                 }
-                return self.machine_ended(front, operation, ended);
+                return self.machine_ended(broker, end);
             }
             if !learned {
                 break;
@@ -201,27 +224,26 @@ impl World<'_> {
         let wake_ms = run.machine.wake_at();
         if run.wake_ms != Some(wake_ms) {
             run.wake_ms = Some(wake_ms);
-            let life = self.fronts[front].life;
+            let life = self.brokers[broker].life;
             let at_us = (run.began_us + wake_ms * MS).max(self.now_us);
             let event = Event::Wake {
-                front,
+                broker,
                 life,
                 run: number,
             };
             self.schedule(at_us, event);
         }
-        self.fronts[front].runs.insert(number, run);
+        self.brokers[broker].runs.insert(number, run);
     }
 
     fn with_context<T>(
         &self,
-        front: usize,
+        broker: usize,
         run: &mut Run,
         step: impl FnOnce(&mut Machine, &mut Context<'_>) -> T,
     ) -> (T, Vec<Effect>) {
-        let this = &self.fronts[front];
-        let end = self.end_of(front);
-        let members = this.placement.members().iter();
+        let end = self.end_of(broker);
+        let members = run.placement.members().iter();
         let live: Vec<_> = members
             .map(|member| self.is_connected(end, member.id))
             .collect();
@@ -229,13 +251,14 @@ impl World<'_> {
             wall: self.wall(end),
             elapsed_ms: (self.now_us - run.began_us) / MS,
         };
+        run.lowest = run.lowest.min(now.wall);
         let mut effects = Vec::new();
         let mut cx = Context {
             now,
             began_at: run.began_at,
-            placement: &this.placement,
+            placement: &run.placement,
             live: &live,
-            clock: &this.versions,
+            clock: &self.brokers[broker].versions,
             random: run.random,
             tags: &mut run.tags,
             effects: &mut effects,
@@ -245,32 +268,30 @@ impl World<'_> {
     }
 
     /// Performs effects; true when a placement was learned.
-    fn perform(&mut self, front: usize, number: u64, run: &mut Run, effects: Vec<Effect>) -> bool {
-        let (life, end) = (self.fronts[front].life, self.end_of(front));
+    fn perform(&mut self, broker: usize, number: u64, run: &mut Run, effects: Vec<Effect>) -> bool {
+        let (life, end) = (self.brokers[broker].life, self.end_of(broker));
         let mut learned = false;
         for effect in effects {
             match effect {
-                // A simulated front has room for everything.
+                // A simulated broker has room for everything.
                 Effect::Expect { .. } => {}
                 Effect::Learn(placement) => {
-                    let this = &mut self.fronts[front];
-                    if placement.epoch() > this.placement.epoch() {
-                        this.placement = placement;
-                        self.note(Rare::PlacementLearned);
-                    }
+                    self.learn(broker, run, placement);
                     learned = true;
                 }
                 Effect::Send { to, tag, request } => {
                     if let Request::Put {
-                        intent: Intent::Repair,
+                        key,
+                        record,
+                        intent,
                         ..
                     } = &request
                     {
-                        self.note(Rare::ReadRepair);
+                        self.on_put_sent(broker, &run.operation, key, record, *intent);
                     }
                     run.open += 1;
                     let caller = Caller::Run {
-                        front,
+                        broker,
                         life,
                         run: number,
                         tag,
@@ -282,16 +303,57 @@ impl World<'_> {
         learned
     }
 
+    /// The broker takes a placement if it is newer, and this machine whatever the broker has then.
+    /// Its others go on with theirs until they learn themselves, as in the broker's shell.
+    fn learn(&mut self, broker: usize, run: &mut Run, placement: Placement) {
+        let this = &mut self.brokers[broker];
+        let is_newer = placement.epoch() > this.placement.epoch();
+        if is_newer {
+            this.placement = placement;
+        }
+        run.placement = this.placement.clone();
+        self.note(if is_newer {
+            Rare::PlacementLearned
+        } else {
+            Rare::PlacementLearnedLater
+        });
+    }
+
+    /// Tells the checker under which version something is sent, and what was found expired.
+    fn on_put_sent(
+        &mut self,
+        broker: usize,
+        operation: &Operation,
+        key: &Key,
+        record: &Record,
+        intent: Intent,
+    ) {
+        let held = match intent {
+            Intent::Fresh | Intent::Successor => {
+                self.checker.issued(operation.number, record.version)
+            }
+            Intent::Repair => {
+                self.note(Rare::ReadRepair);
+                let number = number_of(key).filter(|_| record.version.is_expiry());
+                let now = self.wall(self.end_of(broker));
+                number.map_or(Ok(()), |number| {
+                    self.checker.expired(number, record.version, Some(now))
+                })
+            }
+        };
+        self.hold(held);
+    }
+
     /// An answer to a request of a machine.
     pub(super) fn on_answer(
         &mut self,
-        front: usize,
+        broker: usize,
         life: u64,
         number: u64,
         tag: Tag,
         answer: Answer,
     ) {
-        if self.fronts[front].life != life {
+        if self.brokers[broker].life != life {
             return;
         }
         let why = || "the simulation says so".to_owned();
@@ -300,37 +362,37 @@ impl World<'_> {
             Answer::NotSent => MachineEvent::NotSent { tag, why: why() },
             Answer::Lost => MachineEvent::Lost { tag, why: why() },
         };
-        let Some(run) = self.fronts[front].runs.get_mut(&number) else {
+        let Some(run) = self.brokers[broker].runs.get_mut(&number) else {
             return;
         };
         run.open -= 1;
         if run.has_ended {
-            self.aftermath(front, number, event);
+            self.aftermath(broker, number, event);
         } else {
-            self.step(front, number, Some(event));
+            self.step(broker, number, Some(event));
         }
     }
 
-    fn aftermath(&mut self, front: usize, number: u64, event: MachineEvent) {
-        let Some(mut run) = self.fronts[front].runs.remove(&number) else {
+    fn aftermath(&mut self, broker: usize, number: u64, event: MachineEvent) {
+        let Some(mut run) = self.brokers[broker].runs.remove(&number) else {
             return;
         };
         self.note(Rare::Aftermath);
-        let ((), mut effects) = self.with_context(front, &mut run, |machine, cx| {
+        let ((), mut effects) = self.with_context(broker, &mut run, |machine, cx| {
             if let Machine::Write(write) = machine {
                 write.aftermath(cx, event);
             }
         });
         effects.retain(|effect| matches!(effect, Effect::Send { .. }));
-        self.perform(front, number, &mut run, effects);
+        self.perform(broker, number, &mut run, effects);
         if run.open > 0 {
-            self.fronts[front].runs.insert(number, run);
+            self.brokers[broker].runs.insert(number, run);
         }
     }
 
     /// The time has come that a machine asked to be woken at.
-    pub(super) fn wake(&mut self, front: usize, life: u64, number: u64) {
-        let this = &mut self.fronts[front];
+    pub(super) fn wake(&mut self, broker: usize, life: u64, number: u64) {
+        let this = &mut self.brokers[broker];
         if this.life != life {
             return;
         }
@@ -338,12 +400,12 @@ impl World<'_> {
             && !run.has_ended
         {
             run.wake_ms = None;
-            self.step(front, number, Some(MachineEvent::Wake));
+            self.step(broker, number, Some(MachineEvent::Wake));
         }
     }
 
     /// The broker is gone; what its clients asked for has no known outcome.
-    pub(super) fn abandon_operations(&mut self, front: usize) {
-        self.fronts[front].runs.clear();
+    pub(super) fn abandon_operations(&mut self, broker: usize) {
+        self.brokers[broker].runs.clear();
     }
 }

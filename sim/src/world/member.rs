@@ -22,8 +22,21 @@ use crate::{checker::Kind, disk::SimDisk, rare::Rare};
 /// Writes of one commit.
 const BATCH_MAX: usize = 64;
 
+/// What a member's disk may have lost of what was acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// Nothing.
+    None,
+    /// Something, and the member may not have met it yet.
+    Hidden,
+    /// Something; the member knows it when it starts.
+    Met,
+    /// What it lost it has again from the others.
+    Repaired,
+}
+
 /// A member: its disk, and its process while it runs.
-pub(super) struct Node {
+pub(super) struct Member {
     pub(super) id: MemberId,
     pub(super) disk: SimDisk,
     /// The placement file: durable when it is in force.
@@ -36,6 +49,7 @@ pub(super) struct Node {
     pub(super) slow: (u64, u64),
     /// Its disk came back blank: it is another member.
     pub(super) is_blank: bool,
+    pub(super) loss: Loss,
     /// How long it stays down when its power goes.
     pub(super) down_us: u64,
     /// Why it did not start, the last time.
@@ -58,7 +72,7 @@ pub(super) struct Process {
     segments: usize,
 }
 
-impl Node {
+impl Member {
     pub(super) fn new(id: MemberId, placement: &Placement) -> Self {
         Self {
             id,
@@ -69,6 +83,7 @@ impl Node {
             paused_until_us: 0,
             slow: (0, 0),
             is_blank: false,
+            loss: Loss::None,
             down_us: 100 * MS,
             last_error: None,
             is_unreadable: false,
@@ -83,6 +98,11 @@ impl Node {
         self.is_blank = true;
     }
 
+    /// Whether it may lack what was acknowledged.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.is_blank || matches!(self.loss, Loss::Hidden | Loss::Met)
+    }
+
     /// Whether it does not start for good.
     pub(super) fn is_given_up(&self) -> bool {
         self.process.is_none() && self.is_unreadable
@@ -95,7 +115,7 @@ impl Node {
 
 impl World<'_> {
     /// Starts a member's process.
-    pub(super) fn start(&mut self, node: usize) {
+    pub(super) fn start(&mut self, member: usize) {
         let shape = &self.plan.shape;
         let options = StoreOptions {
             mode: shape.mode,
@@ -105,7 +125,7 @@ impl World<'_> {
             // One thread, as all of the simulation.
             opening: Opening::Alone,
         };
-        let this = &mut self.nodes[node];
+        let this = &mut self.members[member];
         let log_id = this.id.0.as_u128();
         this.life += 1;
         let life = this.life;
@@ -114,23 +134,23 @@ impl World<'_> {
         let opened = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                if self.nodes[node].disk.is_off() {
-                    self.lose_power(node);
+                if self.members[member].disk.is_off() {
+                    self.lose_power(member);
                 }
                 self.note(Rare::OpenFailed);
-                self.nodes[node].is_unreadable = is_unreadable(&error);
-                self.nodes[node].last_error = Some(error.to_string());
-                let life = self.nodes[node].life;
-                return self.schedule_in(again, Event::Start { node, life });
+                self.members[member].is_unreadable = is_unreadable(&error);
+                self.members[member].last_error = Some(error.to_string());
+                let life = self.members[member].life;
+                return self.schedule_in(again, Event::Start { member, life });
             }
         };
-        if self.nodes[node].disk.is_off() {
-            self.lose_power(node);
-            let life = self.nodes[node].life;
-            return self.schedule_in(again, Event::Start { node, life });
+        if self.members[member].disk.is_off() {
+            self.lose_power(member);
+            let life = self.members[member].life;
+            return self.schedule_in(again, Event::Start { member, life });
         }
         self.note_recovery(&opened);
-        let this = &mut self.nodes[node];
+        let this = &mut self.members[member];
         let segments = opened.writer.log_stats().segments;
         this.process = Some(Process {
             store: opened.store,
@@ -145,13 +165,14 @@ impl World<'_> {
             segments,
         });
         let first = self.dice.random_range(0..100 * MS);
-        self.schedule_in(first, Event::Round { node, life });
+        self.schedule_in(first, Event::Round { member, life });
     }
 
     fn note_recovery(&mut self, opened: &Opened<SimDisk>) {
         let recovery = &opened.recovery;
         for (is, rare) in [
             (recovery.torn_bytes > 0, Rare::TornTail),
+            (recovery.is_unwritten && recovery.intact, Rare::TornIntoRoom),
             (!recovery.damaged.is_empty(), Rare::DamageAtStart),
             (!recovery.intact, Rare::NotIntact),
             (recovery.from_hints > 0, Rare::Hints),
@@ -163,8 +184,8 @@ impl World<'_> {
     }
 
     /// Ends a member's process; who waits for it hears that the connection broke.
-    pub(super) fn kill(&mut self, node: usize) {
-        let this = &mut self.nodes[node];
+    pub(super) fn kill(&mut self, member: usize) {
+        let this = &mut self.members[member];
         this.life += 1;
         this.paused_until_us = 0;
         if let Some(process) = this.process.take() {
@@ -175,36 +196,36 @@ impl World<'_> {
     }
 
     /// The machine loses power, and what was not synced.
-    pub(super) fn lose_power(&mut self, node: usize) {
+    pub(super) fn lose_power(&mut self, member: usize) {
         let seed = self.dice.random();
-        self.kill(node);
-        self.nodes[node].disk.lose_power(seed);
+        self.kill(member);
+        self.members[member].disk.lose_power(seed);
     }
 
     /// After anything that touched the disk: whether the power went meanwhile. Then nobody has
     /// seen what the process believes, and it starts again some time later.
-    pub(super) fn is_powerless(&mut self, node: usize) -> bool {
-        if !self.nodes[node].disk.is_off() {
+    pub(super) fn is_powerless(&mut self, member: usize) -> bool {
+        if !self.members[member].disk.is_off() {
             return false;
         }
         self.note(Rare::PowerInTheMiddle);
-        self.lose_power(node);
-        let life = self.nodes[node].life;
-        let down = self.nodes[node].down_us;
-        self.schedule_in(down, Event::Start { node, life });
+        self.lose_power(member);
+        let life = self.members[member].life;
+        let down = self.members[member].down_us;
+        self.schedule_in(down, Event::Start { member, life });
         true
     }
 
     /// A request reaches a member's machine.
     pub(super) fn arrive(
         &mut self,
-        node: usize,
-        member: MemberId,
+        member: usize,
+        id: MemberId,
         caller: Caller,
         request: Box<Request>,
     ) {
-        let this = &self.nodes[node];
-        if this.id != member || this.process.is_none() {
+        let this = &self.members[member];
+        if this.id != id || this.process.is_none() {
             return self.give(caller, 100, Answer::Lost);
         }
         if this.paused_until_us > self.now_us {
@@ -212,8 +233,8 @@ impl World<'_> {
             return self.schedule(
                 at,
                 Event::Arrive {
-                    node,
                     member,
+                    id,
                     caller,
                     request,
                 },
@@ -225,13 +246,13 @@ impl World<'_> {
             }
             self.note(Rare::Twice);
         }
-        self.serve(node, caller, *request);
+        self.serve(member, caller, *request);
     }
 
     /// Carries a request out, as kvserver's socket task would.
-    pub(super) fn serve(&mut self, node: usize, caller: Caller, request: Request) {
-        let now = self.wall(node);
-        let Some(process) = &mut self.nodes[node].process else {
+    pub(super) fn serve(&mut self, member: usize, caller: Caller, request: Request) {
+        let now = self.wall(member);
+        let Some(process) = &mut self.members[member].process else {
             return;
         };
         let reply = match request {
@@ -239,7 +260,7 @@ impl World<'_> {
                 epoch: process.authority.epoch(),
             },
             Request::FetchPlacement => Reply::Placement(process.authority.placement().cloned()),
-            Request::Adopt(placement) => return self.adopt(node, caller, placement),
+            Request::Adopt(placement) => return self.adopt(member, caller, placement),
             request => match judge(&process.authority, request, now) {
                 Err(refusal) => Reply::Refused(refusal),
                 Ok(Work::Read(read)) => {
@@ -248,52 +269,52 @@ impl World<'_> {
                 }
                 Ok(Work::Write(write)) => {
                     process.queue.push((caller, write));
-                    return self.commit_soon(node);
+                    return self.commit_soon(member);
                 }
             },
         };
-        if !self.is_powerless(node) {
+        if !self.is_powerless(member) {
             self.note_reply(&reply);
-            self.reply(node, caller, Answer::Reply(reply));
+            self.reply(member, caller, Answer::Reply(reply));
         }
     }
 
-    fn commit_soon(&mut self, node: usize) {
-        let Some(process) = &mut self.nodes[node].process else {
+    fn commit_soon(&mut self, member: usize) {
+        let Some(process) = &mut self.members[member].process else {
             return;
         };
         if !std::mem::replace(&mut process.is_commit_due, true) {
-            let life = self.nodes[node].life;
+            let life = self.members[member].life;
             let takes = self.dice.random_range(20..2_000);
-            self.schedule_in(takes, Event::Commit { node, life });
+            self.schedule_in(takes, Event::Commit { member, life });
         }
     }
 
     /// Commits what is queued as one batch, as kvserver's writer thread would.
-    pub(super) fn commit(&mut self, node: usize, life: u64) {
-        if self.is_elsewhere(node, life, Event::Commit { node, life }) {
+    pub(super) fn commit(&mut self, member: usize, life: u64) {
+        if self.is_elsewhere(member, life, Event::Commit { member, life }) {
             return;
         }
-        self.commit_batch(node);
-        if let Some(process) = &mut self.nodes[node].process {
+        self.commit_batch(member);
+        if let Some(process) = &mut self.members[member].process {
             process.is_commit_due = false;
             if !process.queue.is_empty() {
-                return self.commit_soon(node);
+                return self.commit_soon(member);
             }
-            self.tidy_soon(node, 100 * MS);
+            self.tidy_soon(member, 100 * MS);
         }
     }
 
-    fn commit_batch(&mut self, node: usize) {
-        let now = self.wall(node);
-        let Some(process) = &mut self.nodes[node].process else {
+    fn commit_batch(&mut self, member: usize) {
+        let now = self.wall(member);
+        let Some(process) = &mut self.members[member].process else {
             return;
         };
         let batch = process.queue.len().min(BATCH_MAX);
         let batch = process.queue.drain(..batch);
         let (callers, writes): (Vec<_>, Vec<_>) = batch.unzip();
         let replies = process.writer.commit(writes, now);
-        if self.is_powerless(node) {
+        if self.is_powerless(member) {
             for caller in callers {
                 self.give(caller, 100, Answer::Lost);
             }
@@ -301,28 +322,28 @@ impl World<'_> {
         }
         for (caller, reply) in callers.into_iter().zip(replies) {
             self.note_reply(&reply);
-            self.reply(node, caller, Answer::Reply(reply));
+            self.reply(member, caller, Answer::Reply(reply));
         }
     }
 
-    fn tidy_soon(&mut self, node: usize, us: u64) {
-        let Some(process) = &mut self.nodes[node].process else {
+    fn tidy_soon(&mut self, member: usize, us: u64) {
+        let Some(process) = &mut self.members[member].process else {
             return;
         };
         if !std::mem::replace(&mut process.is_tidy_due, true) {
-            let life = self.nodes[node].life;
-            self.schedule_in(us, Event::Tidy { node, life });
+            let life = self.members[member].life;
+            self.schedule_in(us, Event::Tidy { member, life });
         }
     }
 
     /// What the writer does when nothing waits.
-    pub(super) fn tidy(&mut self, node: usize, life: u64) {
-        if self.is_elsewhere(node, life, Event::Tidy { node, life }) {
+    pub(super) fn tidy(&mut self, member: usize, life: u64) {
+        if self.is_elsewhere(member, life, Event::Tidy { member, life }) {
             return;
         }
-        let now = self.wall(node);
+        let now = self.wall(member);
         let sync = self.plan.shape.sync;
-        let Some(process) = &mut self.nodes[node].process else {
+        let Some(process) = &mut self.members[member].process else {
             return;
         };
         process.is_tidy_due = false;
@@ -337,19 +358,19 @@ impl World<'_> {
         if fewer {
             self.note(Rare::Compaction);
         }
-        if !self.is_powerless(node) && more {
-            self.tidy_soon(node, MS);
+        if !self.is_powerless(member) && more {
+            self.tidy_soon(member, MS);
         }
     }
 
     /// Takes a placement if it is newer: durable, in force, older writes done, then the reply.
-    pub(super) fn adopt(&mut self, node: usize, caller: Caller, offered: Placement) {
-        while let Some(process) = &self.nodes[node].process
+    pub(super) fn adopt(&mut self, member: usize, caller: Caller, offered: Placement) {
+        while let Some(process) = &self.members[member].process
             && !process.queue.is_empty()
         {
-            self.commit_batch(node);
+            self.commit_batch(member);
         }
-        let this = &mut self.nodes[node];
+        let this = &mut self.members[member];
         let Some(process) = &mut this.process else {
             return self.give(caller, 100, Answer::Lost);
         };
@@ -367,13 +388,13 @@ impl World<'_> {
                 }
             }
         };
-        self.reply(node, caller, Answer::Reply(reply));
+        self.reply(member, caller, Answer::Reply(reply));
     }
 
     /// Whether an event of a process has nowhere to go now: the process ended, or stands still
     /// and takes it later.
-    pub(super) fn is_elsewhere(&mut self, node: usize, life: u64, event: Event) -> bool {
-        let this = &self.nodes[node];
+    pub(super) fn is_elsewhere(&mut self, member: usize, life: u64, event: Event) -> bool {
+        let this = &self.members[member];
         if this.life != life || this.process.is_none() {
             return true;
         }
