@@ -21,7 +21,8 @@ pub const OPERATIONS_MAX: usize = 4_096;
 /// Bytes of large values (those in chunks) that a broker holds at once, over all connections:
 /// eight of the largest. A value counts with its length from before its chunks are fetched until
 /// its reply has a share of [`LINE_BUDGET_BYTES`] or is dropped; while it is turned into text it
-/// takes a few times its length.
+/// takes a few times its length. Ended writes that still go on to some members have a quarter of as much
+/// beside.
 pub const LARGE_VALUES_BYTES: usize = 8 * kvcore::limits::VALUE_BYTES_MAX;
 
 /// How long requests of a finished write may go on, in milliseconds: to the members beyond the

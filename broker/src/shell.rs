@@ -5,6 +5,7 @@
 //! machine wants to be woken.
 
 mod add;
+mod aftermath;
 mod answers;
 mod drive;
 pub mod first_placement;
@@ -29,6 +30,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 pub use self::{add::Added, scan::ResolvedPage, view::View};
 use self::{
+    aftermath::Aftermaths,
     drive::Limits,
     room::{LargeValues, Patience},
     view::{LearnError, Members},
@@ -87,9 +89,11 @@ struct Inner {
     clock: Arc<dyn Clock>,
     permits: Arc<Semaphore>,
     scans: Arc<Semaphore>,
-    /// Ended writes that still bring members beyond the quorum what they lack.
-    aftermaths: Arc<Semaphore>,
+    aftermaths: Aftermaths,
     large_values: LargeValues,
+    /// Room for those that ended writes still bring to some members: apart, so that a slow member
+    /// does not keep reads waiting.
+    lasting_values: LargeValues,
     metrics: Metrics,
 }
 
@@ -116,6 +120,7 @@ impl Broker {
         let view = Arc::new(members.view(placement));
         members.settle(&view).await;
         let large_values = LargeValues::new(options.large_values_bytes);
+        let lasting_values = LargeValues::new(options.large_values_bytes / 4);
         let broker = Self(Arc::new(Inner {
             options,
             members,
@@ -124,8 +129,9 @@ impl Broker {
             clock,
             permits: Arc::new(Semaphore::new(OPERATIONS_MAX)),
             scans: Arc::new(Semaphore::new(SCANS_MAX)),
-            aftermaths: Arc::new(Semaphore::new(OPERATIONS_MAX)),
+            aftermaths: Aftermaths::start(),
             large_values,
+            lasting_values,
             metrics: Metrics::new(),
         }));
         broker.spawn_placement_poll();

@@ -15,7 +15,6 @@ use super::{
     room::{Patience, Room},
 };
 use crate::{
-    limits::AFTERMATH_MS,
     machine::{
         Context, Effect, Event, Failure, Now, Outcome, Progress, Tags, VersionSource,
         read::{Read, ReadAnswer},
@@ -169,29 +168,22 @@ impl Broker {
             .observe(kind, &outcome, began.elapsed(), run.machine.was_hedged());
         let room = run.room.take();
         if M::FINISHES_REQUESTS && !run.answers.is_empty() {
-            self.spawn_aftermath(run);
+            self.hand_over(run);
         }
         (outcome, room)
     }
 
-    /// Finishes what is under way, where there is room for it: bounded apart, since members that are
-    /// slow to finish must not take the turns of others. Catching up brings them the rest.
-    fn spawn_aftermath<M: Machine + Send + 'static>(&self, mut run: Box<Run<M>>) {
-        let Ok(permit) = Arc::clone(&self.0.aftermaths).try_acquire_owned() else {
-            return;
-        };
+    /// Lets what is under way go on, where there is room for it: bounded apart, since members that
+    /// are slow to finish must not take the turns of others.
+    fn hand_over<M: Machine + Send + 'static>(&self, mut run: Box<Run<M>>) {
         let bytes = run.machine.aftermath_bytes();
         if bytes > 0 {
-            let Some(room) = self.0.large_values.try_room_for(bytes) else {
+            let Some(room) = self.0.lasting_values.try_room_for(bytes) else {
                 return;
             };
             run.room = Some(room);
         }
-        tokio::spawn(async move {
-            let limit = Instant::now() + Duration::from_millis(AFTERMATH_MS);
-            let _ = timeout_at(limit, run.aftermath()).await;
-            drop(permit);
-        });
+        self.0.aftermaths.take(async move { run.aftermath().await });
     }
 
     async fn turn(&self, limits: Limits) -> Option<OwnedSemaphorePermit> {

@@ -32,6 +32,20 @@ async fn narrow() -> Cluster {
     for name in ["k1", "k2", "k3"] {
         let outcome = cluster.broker.put(key(name), &value).await;
         assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+        // What a copy lacks a read would bring it, for which it needs room.
+        let stored = || {
+            cluster
+                .members
+                .iter()
+                .all(|member| member.stored(&key(name)).is_some())
+        };
+        let everywhere = async {
+            while !stored() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(20), everywhere).await;
+        assert!(waited.is_ok(), "all members are up");
     }
     cluster
 }

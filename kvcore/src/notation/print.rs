@@ -59,6 +59,16 @@ fn write_hex(out: &mut String, bytes: &[u8]) {
 }
 
 fn write_string(out: &mut String, text: &str) {
+    let bytes = text.as_bytes();
+    let is_plain = memchr::memchr2(b'"', b'\\', bytes).is_none();
+    // Most text is, which is found out many bytes at a time.
+    if is_plain && !bytes.iter().any(|byte| *byte < b' ') {
+        out.reserve(text.len() + 2);
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     out.push_str(&serde_json::to_string(text).expect("every string is JSON"));
 }
 

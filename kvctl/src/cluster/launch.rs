@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, OpenOptions},
+    num::NonZero,
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
 };
@@ -13,6 +14,10 @@ use super::{
     state::{BrokerState, ClusterState, ServerState},
 };
 
+/// Read by the async runtime of a process: as many threads as cores where it is not set. Processes
+/// that share one machine share its cores, and more threads than these would only take turns.
+const WORKER_THREADS: &str = "TOKIO_WORKER_THREADS";
+
 /// Starts server `server`; its log goes to a file.
 pub fn server(layout: &Layout, state: &ClusterState, server: &ServerState) -> Result<Child> {
     let (address, port) = server
@@ -20,7 +25,7 @@ pub fn server(layout: &Layout, state: &ClusterState, server: &ServerState) -> Re
         .rsplit_once(':')
         .context("a peer address has a port")?;
     let name = format!("server-{}", server.number);
-    let mut command = this_program(layout, &name)?;
+    let mut command = this_program(layout, state, &name)?;
     command
         .arg("server")
         .args(["--address", address, "--port", port]);
@@ -34,9 +39,9 @@ pub fn server(layout: &Layout, state: &ClusterState, server: &ServerState) -> Re
 }
 
 /// Starts broker `broker`; its log goes to a file.
-pub fn broker(layout: &Layout, broker: &BrokerState) -> Result<Child> {
+pub fn broker(layout: &Layout, state: &ClusterState, broker: &BrokerState) -> Result<Child> {
     let name = format!("broker-{}", broker.number);
-    let mut command = this_program(layout, &name)?;
+    let mut command = this_program(layout, state, &name)?;
     command.args(["broker", "--serve-only", "--no-bootstrap"]);
     command.arg("--servers").arg(layout.server_file());
     command.args(["--line", &broker.line, "--http", &broker.http]);
@@ -46,7 +51,7 @@ pub fn broker(layout: &Layout, broker: &BrokerState) -> Result<Child> {
         .with_context(|| format!("cannot start {name}"))
 }
 
-fn this_program(layout: &Layout, name: &str) -> Result<Command> {
+fn this_program(layout: &Layout, state: &ClusterState, name: &str) -> Result<Command> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let path = layout.log(name);
     if let Some(parent) = path.parent() {
@@ -62,6 +67,14 @@ fn this_program(layout: &Layout, name: &str) -> Result<Command> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log);
+    if std::env::var_os(WORKER_THREADS).is_none() {
+        let processes = state.servers.len() + state.brokers.len();
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        command.env(
+            WORKER_THREADS,
+            (cores / processes.max(1)).max(1).to_string(),
+        );
+    }
     // A group of its own: Ctrl-C reaches `kvctl up` alone, which then stops the others in order.
     command.process_group(0);
     Ok(command)

@@ -161,7 +161,7 @@ async fn start_all(
     state.cluster = Some(placement.cluster());
     tracing::debug!(epoch = %placement.epoch(), "placement found or made");
     for at in 0..state.brokers.len() {
-        let child = launch::broker(layout, &state.brokers[at])?;
+        let child = launch::broker(layout, state, &state.brokers[at])?;
         state.brokers[at].process = Some(ProcessId::of(child.id())?);
         children.push((format!("broker-{}", state.brokers[at].number), child));
     }

@@ -85,7 +85,7 @@ impl Sender {
         Self {
             links,
             retry_for,
-            verb: if overwrite { "PUT" } else { "ADD" },
+            verb: if overwrite { "PUT " } else { "ADD " },
             in_flight: FuturesUnordered::new(),
             bytes: 0,
             next: 0,
@@ -107,11 +107,8 @@ impl Sender {
 
     /// Sends a record once there is room; gives what became of others meanwhile.
     pub(super) async fn send(&mut self, record: Record) -> Vec<Sent> {
-        let line = format!(
-            "{} {}",
-            self.verb,
-            notation::print_entry(&record.key, &record.content)
-        );
+        let mut line = notation::print_entry(&record.key, &record.content);
+        line.insert_str(0, self.verb);
         let bytes = line.len() + record.text.len();
         let mut sent = Vec::new();
         while self.in_flight.len() >= LOAD_IN_FLIGHT_MAX
