@@ -217,11 +217,12 @@ fn ours(turn: &mut Turn<'_>) -> Result<Load> {
 fn alone(turn: &mut Turn<'_>) -> Result<Load> {
     let mut log = open(turn.directory)?;
     let value = value();
-    let mut number = 0;
+    // Made before: what is measured is what the log does with them.
+    let entries: Vec<_> = (0..4_096).map(|number| entry(number, &value)).collect();
+    let mut entries = entries.iter().cycle();
     looped(turn.writers as f64, turn.lasts, |records| {
-        for _ in 0..records {
-            log.append(&entry(number, &value))?;
-            number += 1;
+        for entry in entries.by_ref().take(usize::try_from(records)?) {
+            log.append(entry)?;
         }
         Ok(log.commit(SyncNow::Yes)?)
     })
@@ -286,11 +287,7 @@ fn commit_bytes(directory: &Path, records: u64) -> Result<u64> {
 }
 
 /// Batches of so many records on average, one after the other.
-fn looped(
-    records: f64,
-    lasts: Duration,
-    mut batch: impl FnMut(u64) -> Result<()>,
-) -> Result<Load> {
+fn looped(records: f64, lasts: Duration, mut batch: impl FnMut(u64) -> Result<()>) -> Result<Load> {
     let window = window(lasts);
     let mut load = Load::new();
     let (mut due, mut done) = (0.0, 0);

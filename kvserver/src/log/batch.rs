@@ -9,10 +9,18 @@ use super::{
     error::AppendError,
     frame::{BODY_BYTES_MAX, HEADER_BYTES, Previous, Salt, push},
     hint::{Draft, Lines},
+    room::{COMMIT_BYTES_MAX, ROOM_BYTES},
 };
 
 /// Most bytes of one batch: what one write call may hold up everyone behind it.
 pub(super) const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of the buffer that are kept from batch to batch: those of a commit that makes room. Were it
+/// given back each time, the system would have to clear that memory anew each time, which takes as
+/// long as the commit.
+const KEPT_BYTES: usize = 2 * (ROOM_BYTES as usize);
+
+const _: () = assert!(COMMIT_BYTES_MAX + ROOM_BYTES as usize <= KEPT_BYTES);
 
 /// The segment that is being written.
 #[derive(Debug)]
@@ -121,7 +129,7 @@ impl Batch {
     /// Empties the batch; a large buffer is given back.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
-        self.bytes.shrink_to(1024 * 1024);
+        self.bytes.shrink_to(KEPT_BYTES);
         self.lines.clear();
         self.records = 0;
         self.live = 0;
