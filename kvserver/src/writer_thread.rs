@@ -160,6 +160,7 @@ struct Work<D: Disk> {
 struct Batch {
     writes: Vec<Write>,
     answers: Vec<oneshot::Sender<Reply>>,
+    replies: Vec<Option<Reply>>,
     bytes: usize,
     barriers: Vec<oneshot::Sender<()>>,
     repaired: Option<u64>,
@@ -189,8 +190,8 @@ impl<D: Disk> Work<D> {
     fn run(mut self) -> Result<(), String> {
         let mut synced = Instant::now();
         let mut wait = Duration::ZERO;
+        let mut batch = Batch::default();
         loop {
-            let mut batch = Batch::default();
             match self.queue.recv_timeout(wait) {
                 Ok(job) => batch.take(job),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -205,7 +206,7 @@ impl<D: Disk> Work<D> {
             }
             let was_idle = batch.writes.is_empty();
             let stop = batch.stop;
-            self.carry_out(batch);
+            self.carry_out(&mut batch);
             if stop {
                 return self.writer.close().map_err(|error| error.to_string());
             }
@@ -221,25 +222,30 @@ impl<D: Disk> Work<D> {
         }
     }
 
-    fn carry_out(&mut self, batch: Batch) {
+    /// Carries the batch out and leaves it empty.
+    fn carry_out(&mut self, batch: &mut Batch) {
         let Batch {
             writes,
             answers,
+            replies,
+            bytes,
             barriers,
             repaired,
-            ..
+            stop: _,
         } = batch;
+        *bytes = 0;
         if !writes.is_empty() {
-            let replies = self.writer.commit(writes, self.clock.now());
-            for (answer, reply) in answers.into_iter().zip(replies) {
+            let now = self.clock.now();
+            self.writer.commit_into(writes.drain(..), now, replies);
+            for (answer, reply) in answers.drain(..).zip(replies.drain(..)) {
                 // Who asked may have left; the write stands all the same.
-                let _ = answer.send(reply);
+                let _ = answer.send(reply.expect("every write has its reply"));
             }
         }
-        for barrier in barriers {
+        for barrier in barriers.drain(..) {
             let _ = barrier.send(());
         }
-        if let Some(losses) = repaired
+        if let Some(losses) = repaired.take()
             && let Err(error) = self.writer.repaired(losses)
         {
             tracing::warn!(%error, "the repair is not marked in the log");

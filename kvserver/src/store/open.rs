@@ -22,7 +22,7 @@ use super::{
     held::{Content, Held},
     shelf::Shelves,
     staging::{StagedChunk, Staging, is_whole, large},
-    writer::{Trouble, Writer},
+    writer::{Pending, Trouble, Writer},
 };
 use crate::log::{
     Damage, Location, Log, LogOptions, OpenError, Recovered, RecoveredContent, Recovery, disk::Disk,
@@ -104,6 +104,7 @@ pub fn open<D: Disk>(
         options,
         unmarked: false,
         trouble: Trouble::default(),
+        pending: Pending::default(),
     };
     Ok(Opened {
         store,

@@ -19,8 +19,9 @@ use kvcore::{
 };
 
 pub(super) use self::trouble::Trouble;
+pub(super) use self::write::Pending;
 pub use self::write::Write;
-use self::write::{Pending, PendingWrite, upload_of};
+use self::write::{PendingWrite, upload_of};
 use super::{
     StoreOptions,
     compaction::Compaction,
@@ -50,16 +51,34 @@ pub struct Writer<D: Disk> {
     pub(super) unmarked: bool,
     /// Whether commits fail at the moment.
     pub(super) trouble: Trouble,
+    /// Empty between batches.
+    pub(super) pending: Pending,
 }
 
 impl<D: Disk> Writer<D> {
     /// Carries out a batch; gives one reply a write, in order.
     pub fn commit(&mut self, writes: Vec<Write>, now: UnixMillis) -> Vec<Reply> {
-        let mut replies: Vec<Option<Reply>> = writes.iter().map(|_| None).collect();
-        let mut pending = Pending::default();
+        let mut replies = Vec::with_capacity(writes.len());
+        self.commit_into(writes, now, &mut replies);
+        let replies = replies.into_iter();
+        replies
+            .map(|reply| reply.expect("every write has its reply"))
+            .collect()
+    }
+
+    /// The same, with buffers that are used again: those of a large batch are such that the system
+    /// would have to find and clear memory for them each time. Every reply is there afterwards.
+    pub fn commit_into(
+        &mut self,
+        writes: impl IntoIterator<Item = Write>,
+        now: UnixMillis,
+        replies: &mut Vec<Option<Reply>>,
+    ) {
+        let mut pending = std::mem::take(&mut self.pending);
         for (at, write) in writes.into_iter().enumerate() {
+            replies.push(None);
             if pending.bear_on(&write) {
-                self.commit_pending(std::mem::take(&mut pending), &mut replies, now);
+                self.commit_pending(&mut pending, replies, now);
             }
             if matches!(write, Write::Chunk { .. }) && self.staging.is_crowded() {
                 self.sweep_uploads(now, UPLOAD_YIELD_MS);
@@ -73,7 +92,7 @@ impl<D: Disk> Writer<D> {
             let mut appended = self.log.append(&entry);
             if matches!(appended, Err(AppendError::BatchFull { .. })) {
                 // A commit makes room, and the next segment where this one is full.
-                self.commit_pending(std::mem::take(&mut pending), &mut replies, now);
+                self.commit_pending(&mut pending, replies, now);
                 let _ = self.log.commit(SyncNow::Later);
                 appended = self.log.append(&entry);
             }
@@ -86,18 +105,20 @@ impl<D: Disk> Writer<D> {
                 Err(error) => replies[at] = Some(Reply::Refused(append_refusal(&error))),
             }
         }
-        self.commit_pending(pending, &mut replies, now);
-        replies
-            .into_iter()
-            .map(|reply| reply.expect("every write has its reply"))
-            .collect()
+        self.commit_pending(&mut pending, replies, now);
+        self.pending = pending;
     }
 
-    fn commit_pending(&mut self, pending: Pending, replies: &mut [Option<Reply>], now: UnixMillis) {
+    fn commit_pending(
+        &mut self,
+        pending: &mut Pending,
+        replies: &mut [Option<Reply>],
+        now: UnixMillis,
+    ) {
         if pending.writes.is_empty() {
             return;
         }
-        match self.log.commit(self.sync_for(&pending)) {
+        match self.log.commit(self.sync_for(pending)) {
             Ok(()) => {
                 self.unmarked = true;
                 if let Some(refused) = self.trouble.end() {
@@ -107,7 +128,7 @@ impl<D: Disk> Writer<D> {
                     at,
                     entry,
                     location,
-                } in pending.writes
+                } in pending.writes.drain(..)
                 {
                     replies[at] = Some(self.apply(entry, location, now));
                 }
@@ -117,11 +138,12 @@ impl<D: Disk> Writer<D> {
                 if self.trouble.begin(&error.to_string(), writes) {
                     tracing::error!(%error, writes, "a commit failed; told once until one succeeds");
                 }
-                for PendingWrite { at, .. } in pending.writes {
+                for PendingWrite { at, .. } in pending.writes.drain(..) {
                     replies[at] = Some(commit_reply(&error));
                 }
             }
         }
+        pending.clear();
     }
 
     /// Chunks alone need no sync: the record that makes them visible brings it.

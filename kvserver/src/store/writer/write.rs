@@ -91,8 +91,8 @@ pub(super) fn upload_of(record: &Record) -> Option<UploadId> {
 }
 
 /// Writes that were appended to the log and wait for its commit.
-#[derive(Default)]
-pub(super) struct Pending {
+#[derive(Debug, Default)]
+pub(in crate::store) struct Pending {
     pub(super) writes: Vec<PendingWrite>,
     has_record: bool,
     uploads: HashSet<UploadId>,
@@ -101,6 +101,7 @@ pub(super) struct Pending {
 }
 
 /// One of them.
+#[derive(Debug)]
 pub(super) struct PendingWrite {
     /// Its place among the writes that were asked for.
     pub(super) at: usize,
@@ -142,6 +143,14 @@ impl Pending {
             }
         }
         self.writes.push(write);
+    }
+
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        self.writes.clear();
+        self.has_record = false;
+        self.uploads.clear();
+        self.claimed.clear();
     }
 
     pub(super) fn has_record(&self) -> bool {
