@@ -179,9 +179,7 @@ impl<D: Disk> Log<D> {
             Some(State::Active) => {
                 // Its damage is to stay apart from what is written from now on. Where that cannot
                 // be done now, it is at the end of the segment.
-                if let Some(hint) = self.active.hint.take() {
-                    hint.discard(&*self.files.disk);
-                }
+                self.active.discard_hint(&*self.files.disk);
                 if self.poison.is_none() {
                     let _ = self.rotate();
                 }
@@ -291,9 +289,7 @@ impl<D: Disk> Log<D> {
         self.finish_hint();
         // Opening would do both, too.
         let _ = self.active.cut_room();
-        if let Some(hint) = self.active.hint.take() {
-            hint.discard(&*self.files.disk);
-        }
+        self.active.discard_hint(&*self.files.disk);
         Ok(())
     }
 

@@ -152,6 +152,25 @@ impl Pipeline {
         self.running.push(parsed.boxed());
     }
 
+    /// The slot of a response that holds no share.
+    fn answered(&mut self, response: &Response) -> Slot {
+        let state = State::Done(response.to_text(), None);
+        self.count(&state);
+        Slot {
+            touches: Touches::Nothing,
+            state,
+        }
+    }
+
+    /// Counts a response in that begins to wait in its slot.
+    fn count(&mut self, state: &State) {
+        match state {
+            State::Done(_, Some(_)) => self.shares += 1,
+            State::Done(text, None) => self.small_waiting += text.len(),
+            _ => {}
+        }
+    }
+
     /// Whether responses that wait to be written hold a share.
     pub(super) fn holds_share(&self) -> bool {
         self.shares > 0
@@ -159,12 +178,8 @@ impl Pipeline {
 
     /// Takes a response that needs no work.
     pub(super) fn push_response(&mut self, response: &Response) {
-        let text = response.to_text();
-        self.small_waiting += text.len();
-        self.slots.push_back(Slot {
-            touches: Touches::Nothing,
-            state: State::Done(text, None),
-        });
+        let slot = self.answered(response);
+        self.slots.push_back(slot);
     }
 
     /// Starts what may run, and moves finished responses at the front to the outbox.
@@ -298,14 +313,7 @@ impl Pipeline {
                 touches: command.touches(),
                 state: State::Waiting(command, parsed.share),
             },
-            Some(Err(response)) => {
-                let text = response.to_text();
-                self.small_waiting += text.len();
-                Slot {
-                    touches: Touches::Nothing,
-                    state: State::Done(text, None),
-                }
-            }
+            Some(Err(response)) => self.answered(&response),
             // A blank line has no response.
             None => Slot {
                 touches: Touches::Nothing,
@@ -338,11 +346,7 @@ impl Pipeline {
     /// A command that the order let in has run, to its end or until there is room.
     fn ended(&mut self, number: u64, state: State) {
         let is_done = matches!(state, State::Done(..));
-        match &state {
-            State::Done(_, Some(_)) => self.shares += 1,
-            State::Done(text, None) => self.small_waiting += text.len(),
-            _ => {}
-        }
+        self.count(&state);
         let slot = self.slot(number);
         slot.state = state;
         if !is_done {

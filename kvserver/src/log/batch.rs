@@ -5,7 +5,7 @@ use std::io;
 use super::{
     Entry, Location, SegmentId,
     control::{Mark, push_mark, push_retired},
-    disk::DiskFile,
+    disk::{Disk, DiskFile},
     error::AppendError,
     frame::{BODY_BYTES_MAX, HEADER_BYTES, Previous, Salt, push},
     hint::{Draft, Lines},
@@ -54,6 +54,33 @@ pub(super) struct Batch {
 }
 
 impl<F: DiskFile> Active<F> {
+    /// A segment that was made just now: everything in it is durable, and ends with a mark.
+    pub(super) fn new(
+        (id, salt): (SegmentId, Salt),
+        file: F,
+        (end, previous): (u32, Previous),
+        segment_bytes: u32,
+    ) -> Self {
+        Self {
+            id,
+            salt,
+            file,
+            end,
+            room: end,
+            durable: end,
+            previous,
+            marked: end,
+            hint: Some(Draft::new(id, segment_bytes)),
+        }
+    }
+
+    /// Leaves nothing of the hint to be, and gets none.
+    pub(super) fn discard_hint<D: Disk<File = F>>(&mut self, disk: &D) {
+        if let Some(hint) = self.hint.take() {
+            hint.discard(disk);
+        }
+    }
+
     /// Gives back the room ahead of the end.
     pub(super) fn cut_room(&mut self) -> io::Result<()> {
         if self.room > self.end {

@@ -15,7 +15,6 @@ use super::{
     control::{Mark, Occasion, footer},
     disk::{Disk, DiskFile},
     frame::SEGMENTS_MAX,
-    hint::Draft,
     segment::{Head, creation, segment_name},
     space::{Segment, State},
 };
@@ -153,17 +152,9 @@ impl<D: Disk> Log<D> {
             state: State::Active,
         };
         self.space.insert(id, segment);
-        Ok(Some(Active {
-            id,
-            salt: self.files.salt(id),
-            file,
-            end,
-            room: end,
-            durable: end,
-            previous,
-            marked: end,
-            hint: Some(Draft::new(id, self.options.segment_bytes)),
-        }))
+        let (salt, segment_bytes) = (self.files.salt(id), self.options.segment_bytes);
+        let active = Active::new((id, salt), file, (end, previous), segment_bytes);
+        Ok(Some(active))
     }
 
     /// Accounts for a segment that was sealed; its hint is finished when there is time.

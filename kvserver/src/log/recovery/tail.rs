@@ -10,7 +10,6 @@ use super::{
         control::{Mark, Occasion, Regime, Trust, push_mark},
         disk::{Disk, DiskFile},
         frame::Previous,
-        hint::Draft,
         reader::Files,
         rotate::Rotation,
         sectors::{outside, read_around},
@@ -121,10 +120,8 @@ fn overwrite_with_mark<D: Disk>(log: &mut Log<D>) -> std::io::Result<()> {
 pub(super) fn next_segment<D: Disk>(log: &mut Log<D>) -> Result<(), OpenError> {
     let id = log.next_segment;
     let name = segment_name(id);
-    if let Some(hint) = log.active.hint.take() {
-        // Whoever opens the log next writes it, unless there is one.
-        hint.discard(&*log.files.disk);
-    }
+    // Whoever opens the log next writes it, unless there is one.
+    log.active.discard_hint(&*log.files.disk);
     let mut hints = log.space.ids().into_iter();
     let active = loop {
         let begun = match log.create_file(id).map_err(poisoned(&name))? {
@@ -204,17 +201,12 @@ pub(super) fn first_segment<D: Disk>(
     );
     let log = Log {
         space,
-        active: Active {
-            id,
-            salt: files.salt(id),
+        active: Active::new(
+            (id, files.salt(id)),
             file,
-            end,
-            room: end,
-            durable: end,
-            previous,
-            marked: end,
-            hint: Some(Draft::new(id, options.segment_bytes)),
-        },
+            (end, previous),
+            options.segment_bytes,
+        ),
         batch: Batch::default(),
         next_segment: SegmentId(2),
         regime: Regime::Strict,
