@@ -3,6 +3,7 @@
 mod commands;
 mod deadlines;
 mod first_placement;
+mod headless;
 mod health;
 mod leaving;
 mod lines;
