@@ -40,7 +40,12 @@ fn manifests() -> String {
 /// Brings all of it to what it should be.
 pub(crate) fn apply(home: &Home, programs: &Programs) -> Result<()> {
     let kubectl = Command::new(&programs.kubectl).env("KUBECONFIG", home.kubeconfig());
-    let apply = ["apply", "--server-side", "--force-conflicts", "--filename=-"];
+    let apply = [
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--filename=-",
+    ];
     kubectl.args(apply).input(manifests()).run()
 }
 
@@ -71,15 +76,23 @@ mod tests {
 
     fn documents(text: &str) -> Vec<Value> {
         let read = serde_yaml::Deserializer::from_str(text);
-        read.map(|document| Value::deserialize(document).unwrap()).collect()
+        read.map(|document| Value::deserialize(document).unwrap())
+            .collect()
     }
 
     #[test]
     fn every_manifest_names_what_it_is() {
         let all = documents(&manifests());
         assert_eq!(all.len(), 11);
-        assert!(all.iter().all(|one| one["kind"].is_string() && one["metadata"]["name"].is_string()));
-        let class = |name| all.iter().find(|one| one["metadata"]["name"] == name).unwrap();
+        assert!(
+            all.iter()
+                .all(|one| one["kind"].is_string() && one["metadata"]["name"].is_string())
+        );
+        let class = |name| {
+            all.iter()
+                .find(|one| one["metadata"]["name"] == name)
+                .unwrap()
+        };
         assert_eq!(class("standard")["parameters"]["nodePath"], PLAIN_VOLUMES);
         assert_eq!(class("bounded")["parameters"]["nodePath"], BOUNDED_VOLUMES);
     }
@@ -89,17 +102,24 @@ mod tests {
         let helper = documents(VOLUME_HELPER);
         assert_eq!(helper[0]["spec"]["containers"][0]["image"], TOOLS);
         let text = manifests();
-        let images = text.lines().filter_map(|line| line.trim().strip_prefix("image: "));
+        let images = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("image: "));
         assert_eq!(images.collect::<Vec<_>>(), [COREDNS]);
     }
 
     #[test]
     fn the_scripts_of_volumes_are_scripts() {
         let all = documents(&manifests());
-        let config = all.iter().find(|one| one["metadata"]["name"] == "local-path-config").unwrap();
+        let config = all
+            .iter()
+            .find(|one| one["metadata"]["name"] == "local-path-config")
+            .unwrap();
         for name in ["setup", "teardown"] {
             let script = config["data"][name].as_str().unwrap();
-            let checked = std::process::Command::new("sh").args(["-n", "-c", script]).status();
+            let checked = std::process::Command::new("sh")
+                .args(["-n", "-c", script])
+                .status();
             assert!(checked.unwrap().success(), "{name}");
         }
     }

@@ -56,7 +56,9 @@ impl Api {
         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
         let pod = self.get(&path)?;
         pod_report(&pod).ok_or_else(|| {
-            Error::Refused(format!("the pod {namespace}/{name} has no node yet: nothing of it runs"))
+            Error::Refused(format!(
+                "the pod {namespace}/{name} has no node yet: nothing of it runs"
+            ))
         })
     }
 
@@ -104,14 +106,21 @@ pub(crate) struct VolumeReport {
 }
 
 fn node_reports(list: &Value) -> Vec<NodeReport> {
-    let nodes = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let nodes = list["items"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     nodes.iter().map(node_report).collect()
 }
 
 fn node_report(node: &Value) -> NodeReport {
     let conditions = node["status"]["conditions"].as_array();
-    let ready = conditions.into_iter().flatten().find(|one| one["type"] == "Ready");
-    let of_ready = |field| text(&ready.unwrap_or(&Value::Null)[field]).unwrap_or_else(|| "Unknown".to_owned());
+    let ready = conditions
+        .into_iter()
+        .flatten()
+        .find(|one| one["type"] == "Ready");
+    let of_ready =
+        |field| text(&ready.unwrap_or(&Value::Null)[field]).unwrap_or_else(|| "Unknown".to_owned());
     NodeReport {
         name: text(&node["metadata"]["name"]).unwrap_or_default(),
         ready: of_ready("status"),
@@ -121,7 +130,10 @@ fn node_report(node: &Value) -> NodeReport {
 
 fn pod_report(pod: &Value) -> Option<PodReport> {
     let statuses = pod["status"]["containerStatuses"].as_array();
-    let running = statuses.into_iter().flatten().filter(|one| one["state"]["running"].is_object());
+    let running = statuses
+        .into_iter()
+        .flatten()
+        .filter(|one| one["state"]["running"].is_object());
     let containers = running.filter_map(|one| {
         let id = one["containerID"].as_str()?.split_once("://")?.1;
         Some((text(&one["name"])?, id.to_owned()))
@@ -186,13 +198,31 @@ mod tests {
         let nodes: Vec<NodeNumber> = Topology::of_nodes(2).unwrap().nodes().collect();
         let read = |list: Value| node_reports(&json!({ "items": list }));
         let before = read(json!([node("node1", "True", "1")]));
-        let both = read(json!([node("node1", "True", "2"), node("node2", "True", "2")]));
+        let both = read(json!([
+            node("node1", "True", "2"),
+            node("node2", "True", "2")
+        ]));
         assert_eq!(all_ready(&nodes, &both, &before), Ok(()));
-        assert!(all_ready(&nodes, &before, &[]).unwrap_err().contains("node2 has not registered"));
-        let old = read(json!([node("node1", "True", "1"), node("node2", "True", "2")]));
-        assert!(all_ready(&nodes, &old, &before).unwrap_err().contains("in this life"));
+        assert!(
+            all_ready(&nodes, &before, &[])
+                .unwrap_err()
+                .contains("node2 has not registered")
+        );
+        let old = read(json!([
+            node("node1", "True", "1"),
+            node("node2", "True", "2")
+        ]));
+        assert!(
+            all_ready(&nodes, &old, &before)
+                .unwrap_err()
+                .contains("in this life")
+        );
         let gone = read(json!([node("node1", "Unknown", "2"), {"metadata": {"name": "node2"}}]));
-        assert!(all_ready(&nodes, &gone, &[]).unwrap_err().contains("Ready=Unknown"));
+        assert!(
+            all_ready(&nodes, &gone, &[])
+                .unwrap_err()
+                .contains("Ready=Unknown")
+        );
     }
 
     #[test]
@@ -205,7 +235,10 @@ mod tests {
         let report = pod_report(&pod).unwrap();
         assert_eq!((report.uid.as_str(), report.node.as_str()), ("u", "node3"));
         assert_eq!(report.containers, [("a".to_owned(), "77".to_owned())]);
-        assert_eq!(pod_report(&json!({"metadata": {"uid": "u"}, "spec": {}})), None);
+        assert_eq!(
+            pod_report(&json!({"metadata": {"uid": "u"}, "spec": {}})),
+            None
+        );
     }
 
     #[test]
@@ -215,7 +248,10 @@ mod tests {
         for source in ["hostPath", "local"] {
             let volume = json!({"spec": {source: {"path": "/v"}, "nodeAffinity": affinity}});
             let report = volume_report(&volume).unwrap();
-            assert_eq!((report.node.as_str(), report.directory.as_str()), ("node2", "/v"));
+            assert_eq!(
+                (report.node.as_str(), report.directory.as_str()),
+                ("node2", "/v")
+            );
         }
         assert_eq!(volume_report(&json!({"spec": {"csi": {}}})), None);
     }

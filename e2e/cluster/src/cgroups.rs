@@ -20,7 +20,9 @@ pub(crate) const NEEDED: [&str; 6] = ["cpu", "cpuacct", "cpuset", "memory", "pid
 /// Every hierarchy of the machine, version 1 and 2.
 pub(crate) fn hierarchies() -> Result<Vec<PathBuf>> {
     let mounts = read_file(Path::new("/proc/mounts"))?;
-    let both = ["cgroup", "cgroup2"].into_iter().flat_map(|kind| mounts_of(&mounts, kind));
+    let both = ["cgroup", "cgroup2"]
+        .into_iter()
+        .flat_map(|kind| mounts_of(&mounts, kind));
     Ok(both.map(|(place, _)| PathBuf::from(place)).collect())
 }
 
@@ -31,13 +33,17 @@ pub(crate) fn controllers(mounts: &str) -> Vec<(&str, PathBuf)> {
         let options = options.split(',');
         options.map(move |option| (option, PathBuf::from(place)))
     });
-    named.filter(|(option, _)| NEEDED.contains(option)).collect()
+    named
+        .filter(|(option, _)| NEEDED.contains(option))
+        .collect()
 }
 
 /// Where the freezer is.
 pub(crate) fn freezer() -> Result<Option<PathBuf>> {
     let mounts = read_file(Path::new("/proc/mounts"))?;
-    let found = controllers(&mounts).into_iter().find(|(name, _)| *name == "freezer");
+    let found = controllers(&mounts)
+        .into_iter()
+        .find(|(name, _)| *name == "freezer");
     Ok(found.map(|(_, place)| place))
 }
 
@@ -60,15 +66,19 @@ pub(crate) fn make(node: NodeNumber) -> Result<()> {
 /// Removes a node's cgroups, once what was in them has ended.
 pub(crate) fn remove(node: NodeNumber) -> Result<()> {
     let hierarchies = hierarchies()?;
-    wait_for(&format!("the cgroups of {node} to be empty"), CGROUPS_MAX, || {
-        let mut left = None;
-        for hierarchy in &hierarchies {
-            if let Err(error) = remove_tree(&hierarchy.join(node.cgroup())) {
-                left = Some(format!("{}: {error}", hierarchy.display()));
+    wait_for(
+        &format!("the cgroups of {node} to be empty"),
+        CGROUPS_MAX,
+        || {
+            let mut left = None;
+            for hierarchy in &hierarchies {
+                if let Err(error) = remove_tree(&hierarchy.join(node.cgroup())) {
+                    left = Some(format!("{}: {error}", hierarchy.display()));
+                }
             }
-        }
-        Ok(left.map_or(Look::Seen(()), Look::NotYet))
-    })
+            Ok(left.map_or(Look::Seen(()), Look::NotYet))
+        },
+    )
 }
 
 /// Removes those of all nodes that ever were.
@@ -117,7 +127,10 @@ mod tests {
             ("cpuacct", "/c/cpu,cpuacct"),
             ("freezer", "/c/freezer"),
         ];
-        assert_eq!(found, expected.map(|(name, place)| (name, PathBuf::from(place))));
+        assert_eq!(
+            found,
+            expected.map(|(name, place)| (name, PathBuf::from(place)))
+        );
     }
 
     #[test]

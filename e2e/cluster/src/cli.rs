@@ -13,8 +13,8 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kvasir_cluster::{
-    Cluster, Direction, HOME_VARIABLE, Home, NODES_MAX, Options, Programs, Progress, Topology, Wipe,
-    check, down, install, tool,
+    Cluster, Direction, HOME_VARIABLE, Home, NODES_MAX, Options, Programs, Progress, Topology,
+    Wipe, check, down, install, tool,
 };
 
 /// How long `status` looks at processor time.
@@ -138,7 +138,11 @@ enum Node {
         /// The node, counted from 1.
         number: u8,
         /// The command.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "CMD"
+        )]
         command: Vec<String>,
     },
 }
@@ -195,8 +199,14 @@ fn start(home: Home, up: &Up) -> Result<()> {
         topology,
         progress: Progress::Shown,
     })?;
-    print(&format!("export KUBECONFIG={}", cluster.kubeconfig().display()))?;
-    print(&format!("export PATH={}:$PATH", show::directory(&cluster.programs().kubectl)))
+    print(&format!(
+        "export KUBECONFIG={}",
+        cluster.kubeconfig().display()
+    ))?;
+    print(&format!(
+        "export PATH={}:$PATH",
+        show::directory(&cluster.programs().kubectl)
+    ))
 }
 
 fn act(cluster: &Cluster, act: &Node) -> Result<ExitCode> {
@@ -222,7 +232,11 @@ fn act(cluster: &Cluster, act: &Node) -> Result<ExitCode> {
 fn enter(cluster: &Cluster, number: u8, command: &[String]) -> Result<ExitCode> {
     let words = cluster.enter_words(cluster.node(number)?)?;
     let shell = [String::from("sh")];
-    let command = if command.is_empty() { &shell[..] } else { command };
+    let command = if command.is_empty() {
+        &shell[..]
+    } else {
+        command
+    };
     let (program, arguments) = words.split_first().context("it has a program")?;
     let error = Command::new(program).args(arguments).args(command).exec();
     Err(error).context("cannot run nsenter")
@@ -261,11 +275,16 @@ mod tests {
     #[test]
     fn a_command_inside_a_node_keeps_its_flags() {
         let Task::Node(Node::Enter { number, command }) =
-            parse("x node enter 2 ctr -n k8s.io images list").unwrap().command
+            parse("x node enter 2 ctr -n k8s.io images list")
+                .unwrap()
+                .command
         else {
             panic!("another command");
         };
-        assert_eq!((number, command.join(" ").as_str()), (2, "ctr -n k8s.io images list"));
+        assert_eq!(
+            (number, command.join(" ").as_str()),
+            (2, "ctr -n k8s.io images list")
+        );
         assert!(parse("x up --nodes 6").is_err());
     }
 }

@@ -181,7 +181,7 @@ pub fn down(home: &Home, wipe: Wipe) -> Result<()> {
         Wipe::Nothing => {}
         Wipe::State => {
             for node in all_nodes() {
-                node::wipe(home, node, node::Images::Keep)?;
+                node::wipe(home, node)?;
             }
             remove(&home.etcd())?;
             remove(&home.logs())?;
@@ -216,7 +216,9 @@ fn on_each(
         let act = &act;
         let threads: Vec<_> = nodes.map(|node| scope.spawn(move || act(node))).collect();
         let ended = threads.into_iter().map(|thread| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         ended.fold(Ok(()), Result::and)
     })

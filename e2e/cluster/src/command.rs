@@ -65,7 +65,8 @@ impl Command {
 
     /// A variable of its environment.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.variables.push((name.into(), value.as_ref().to_owned()));
+        self.variables
+            .push((name.into(), value.as_ref().to_owned()));
         self
     }
 
@@ -114,8 +115,12 @@ impl Command {
     fn finish(&self) -> Result<process::Output> {
         // The deadline is kept by timeout(1), which every Debian has.
         let mut command = process::Command::new("timeout");
-        command.arg("--kill-after=2").arg(self.limit.as_secs().max(1).to_string());
-        command.args(&self.words).envs(self.variables.iter().cloned());
+        command
+            .arg("--kill-after=2")
+            .arg(self.limit.as_secs().max(1).to_string());
+        command
+            .args(&self.words)
+            .envs(self.variables.iter().cloned());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(match &self.input {
             Input::Nothing => Stdio::null(),
@@ -180,7 +185,10 @@ mod tests {
     fn a_failure_shows_the_command_and_what_it_said() {
         let command = Command::new("sh").args(["-c", "echo so; echo why >&2; exit 3"]);
         let said = command.output().unwrap_err().to_string();
-        assert!(said.contains("sh -c") && said.contains("why") && said.contains('3'), "{said}");
+        assert!(
+            said.contains("sh -c") && said.contains("why") && said.contains('3'),
+            "{said}"
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use crate::{
     addons,
     api::Api,
-    error::{Error, Result},
+    error::Result,
     home::{Home, make_directory, write_file},
     limits::API_READY_MAX,
     process::Daemon,
@@ -60,12 +60,18 @@ impl Part {
     fn words(self, home: &Home, programs: &Programs) -> Vec<OsString> {
         let (program, arguments) = match self {
             Self::Etcd => (OsString::from(self.name()), arguments::etcd(home)),
-            Self::ApiServer => (programs.kube_apiserver.clone().into(), arguments::api_server(home)),
+            Self::ApiServer => (
+                programs.kube_apiserver.clone().into(),
+                arguments::api_server(home),
+            ),
             Self::ControllerManager => (
                 programs.kube_controller_manager.clone().into(),
                 arguments::controller_manager(home),
             ),
-            Self::Scheduler => (programs.kube_scheduler.clone().into(), arguments::scheduler(home)),
+            Self::Scheduler => (
+                programs.kube_scheduler.clone().into(),
+                arguments::scheduler(home),
+            ),
             Self::VolumeProvisioner => (
                 programs.local_path_provisioner.clone().into(),
                 arguments::volume_provisioner(home),
@@ -131,19 +137,4 @@ pub(crate) fn finish(home: &Home, programs: &Programs) -> Result<()> {
 /// Ends all of it, etcd last.
 pub(crate) fn stop(home: &Home) -> Result<()> {
     Part::ALL.iter().rev().try_for_each(|part| part.stop(home))
-}
-
-/// What should run and does not.
-pub(crate) fn ended(home: &Home) -> Vec<&'static str> {
-    let ended = Part::ALL.into_iter().filter(|part| {
-        let daemon = part.daemon(home);
-        daemon.recorded().is_some() && daemon.running().is_none()
-    });
-    ended.map(Part::name).collect()
-}
-
-/// An error where the API server has no process.
-pub(crate) fn check_up(home: &Home) -> Result<()> {
-    let up = Part::ApiServer.daemon(home).running();
-    up.map(drop).ok_or(Error::NotUp)
 }

@@ -11,13 +11,17 @@ pub enum Error {
     #[error("this machine cannot run the cluster:\n{0}")]
     Machine(Problems),
     /// It runs already.
-    #[error("the cluster is up already, with {nodes} nodes: `cargo xtask cluster status` shows it, `cargo xtask cluster down` ends it")]
+    #[error(
+        "the cluster is up already, with {nodes} nodes: `cargo xtask cluster status` shows it, `cargo xtask cluster down` ends it"
+    )]
     AlreadyUp {
         /// How many it has.
         nodes: u8,
     },
     /// Some of its processes run and some ended.
-    #[error("the cluster is half up: {ended} ended by themselves (logs are in {logs}). `cargo xtask cluster down` ends the rest")]
+    #[error(
+        "the cluster is half up: {ended} ended by themselves (logs are in {logs}). `cargo xtask cluster down` ends the rest"
+    )]
     HalfUp {
         /// Which processes ended.
         ended: String,

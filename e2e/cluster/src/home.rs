@@ -30,7 +30,13 @@ impl Home {
     pub fn from_environment() -> Result<Self> {
         let place = |variable, name| {
             let given = env::var_os(variable).filter(|value| !value.is_empty());
-            let cache = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache/kvasir").join(name));
+            let cache = || {
+                Some(
+                    PathBuf::from(env::var_os("HOME")?)
+                        .join(".cache/kvasir")
+                        .join(name),
+                )
+            };
             given.map(PathBuf::from).or_else(cache).ok_or_else(|| {
                 Error::Refused(format!("HOME is not set: name a directory in {variable}"))
             })
@@ -87,11 +93,6 @@ impl Home {
 
     pub(crate) fn run_file(&self, name: &str) -> PathBuf {
         self.run().join(name)
-    }
-
-    /// There once kubelets may start.
-    pub(crate) fn api_ready(&self) -> PathBuf {
-        self.run_file("api-ready")
     }
 
     pub(crate) fn etc(&self, file: &str) -> PathBuf {

@@ -47,7 +47,11 @@ fn archives(home: &Home) -> Result<Vec<Archive>> {
     for entry in fs::read_dir(&directory).doing(doing)? {
         let path = entry.doing(doing)?.path();
         if path.extension().is_some_and(|extension| extension == "tar") {
-            let key = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let key = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             found.push(Archive { path, key });
         }
     }
@@ -57,11 +61,19 @@ fn archives(home: &Home) -> Result<Vec<Archive>> {
 
 /// Keeps an archive for every node, in the place of an earlier one of the same name.
 pub(crate) fn keep(home: &Home, archive: &Path) -> Result<()> {
-    let sum = Command::new("sha256sum").arg(archive).limit(IMPORT_MAX).output().map_err(|error| {
-        Error::Refused(format!("{} cannot be loaded: {error}", archive.display()))
-    })?;
-    let sum = sum.trim_start_matches('\\').get(..12).unwrap_or_default().to_owned();
-    let name = stem(archive);
+    let sum = Command::new("sha256sum")
+        .arg(archive)
+        .limit(IMPORT_MAX)
+        .output()
+        .map_err(|error| {
+            Error::Refused(format!("{} cannot be loaded: {error}", archive.display()))
+        })?;
+    let sum = sum
+        .trim_start_matches('\\')
+        .get(..12)
+        .unwrap_or_default()
+        .to_owned();
+    let name = format!("loaded_{}", stem(archive));
     let kept = home.images().join(format!("{name}-{sum}.tar"));
     forget_others(home, &name, &kept)?;
     if kept.exists() {
@@ -76,14 +88,19 @@ pub(crate) fn keep(home: &Home, archive: &Path) -> Result<()> {
 /// The archive's name, of letters that any file's name may have.
 fn stem(archive: &Path) -> String {
     let stem = archive.file_stem().unwrap_or_default().to_string_lossy();
-    let plain = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+    let plain = stem
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
     plain.collect()
 }
 
 /// Removes archives of the same name and another content.
 fn forget_others(home: &Home, name: &str, kept: &Path) -> Result<()> {
     for archive in archives(home)? {
-        let same = archive.key.rsplit_once('-').is_some_and(|(other, _)| other == name);
+        let same = archive
+            .key
+            .rsplit_once('-')
+            .is_some_and(|(other, _)| other == name);
         if same && archive.path != kept {
             remove(&archive.path)?;
         }
@@ -104,7 +121,7 @@ pub(crate) fn import_missing(home: &Home, node: NodeNumber) -> Result<()> {
             let import = node::command(home, node, &import)?.input_file(&archive.path);
             import.limit(IMPORT_MAX).run()?;
         }
-        all += &format!("{}\n", archive.key);
+        all.extend([&archive.key, "\n"]);
         write_file(&marks, &all)?;
     }
     Ok(())
@@ -117,7 +134,9 @@ mod tests {
     #[test]
     fn an_archive_takes_the_place_of_the_one_before() {
         let directory = tempfile::tempdir().unwrap();
-        let home = Home::from_environment().unwrap().with_root(directory.path().join("home"));
+        let home = Home::from_environment()
+            .unwrap()
+            .with_root(directory.path().join("home"));
         home.make().unwrap();
         let archive = directory.path().join("one.two.tar");
         let other = directory.path().join("one.tar");
@@ -128,9 +147,14 @@ mod tests {
             keep(&home, &archive).unwrap();
             let kept = archives(&home).unwrap();
             assert_eq!(kept.len(), 2, "{kept:?}");
-            assert!(kept.iter().any(|kept| fs::read(&kept.path).unwrap() == content.as_bytes()));
+            assert!(
+                kept.iter()
+                    .any(|kept| fs::read(&kept.path).unwrap() == content.as_bytes())
+            );
         }
-        let said = keep(&home, Path::new("/no/such.tar")).unwrap_err().to_string();
+        let said = keep(&home, Path::new("/no/such.tar"))
+            .unwrap_err()
+            .to_string();
         assert!(said.contains("/no/such.tar"), "{said}");
     }
 }

@@ -12,6 +12,7 @@ mod cgroups;
 mod cluster;
 mod command;
 mod control_plane;
+mod digest;
 mod error;
 mod faults;
 mod home;

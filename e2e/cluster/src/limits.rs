@@ -12,7 +12,7 @@ pub(crate) const POLL: Duration = Duration::from_millis(50);
 pub(crate) const COMMAND_MAX: Duration = Duration::from_secs(30);
 
 /// How long the archives of images may take to be imported into one node.
-pub(crate) const IMPORT_MAX: Duration = Duration::from_secs(180);
+pub(crate) const IMPORT_MAX: Duration = Duration::from_mins(3);
 
 /// How long one request to the API server may take.
 pub(crate) const REQUEST_MAX: Duration = Duration::from_secs(5);
@@ -30,10 +30,10 @@ pub(crate) const KILL_MAX: Duration = Duration::from_secs(20);
 pub(crate) const API_READY_MAX: Duration = Duration::from_secs(90);
 
 /// How long a node may take to be Ready, image import included.
-pub(crate) const NODE_READY_MAX: Duration = Duration::from_secs(180);
+pub(crate) const NODE_READY_MAX: Duration = Duration::from_mins(3);
 
 /// How long DNS may take to have a ready pod.
-pub(crate) const ADDONS_READY_MAX: Duration = Duration::from_secs(120);
+pub(crate) const ADDONS_READY_MAX: Duration = Duration::from_mins(2);
 
 /// How long the kernel may take to let go of the cgroups of processes that ended.
 pub(crate) const CGROUPS_MAX: Duration = Duration::from_secs(20);
@@ -43,7 +43,7 @@ pub(crate) const FREEZE_MAX: Duration = Duration::from_secs(10);
 
 /// How long one module of Go programs may take to build: on two cores the largest takes seven
 /// minutes, on a machine that does other things twice that.
-pub(crate) const BUILD_MAX: Duration = Duration::from_secs(45 * 60);
+pub(crate) const BUILD_MAX: Duration = Duration::from_mins(45);
 
 /// How long a cluster may look half up because something is being stopped on purpose.
 pub(crate) const SETTLED_MAX: Duration = Duration::from_secs(3);

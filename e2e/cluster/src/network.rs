@@ -12,9 +12,15 @@ use crate::{
 /// Makes the bridge and gives the machine its address on it.
 pub(crate) fn make_bridge() -> Result<()> {
     if !link_exists(BRIDGE) {
-        Command::line("ip link add").arg(BRIDGE).args(["type", "bridge"]).run()?;
+        Command::line("ip link add")
+            .arg(BRIDGE)
+            .args(["type", "bridge"])
+            .run()?;
     }
-    Command::line(&format!("ip address replace {HOST_ADDRESS}/24 dev {BRIDGE}")).run()?;
+    Command::line(&format!(
+        "ip address replace {HOST_ADDRESS}/24 dev {BRIDGE}"
+    ))
+    .run()?;
     Command::line(&format!("ip link set {BRIDGE} up")).run()
 }
 
@@ -41,15 +47,27 @@ fn plug_lines(node: NodeNumber, pid: i32) -> [String; 3] {
         // The other end appears in the node under the name that everybody expects.
         format!("ip link add {link} type veth peer name eth0 netns {pid}"),
         format!("ip link set {link} master {BRIDGE} up"),
-        format!("ip route replace {} via {}", node.pod_network(), node.address()),
+        format!(
+            "ip route replace {} via {}",
+            node.pod_network(),
+            node.address()
+        ),
     ]
 }
 
 /// Takes the cable away.
 pub(crate) fn unplug(node: NodeNumber) -> Result<()> {
-    let routes = Command::line("ip route show").arg(node.pod_network()).output()?;
+    // Without the bridge there are neither cables nor routes, and perhaps no ip(8) either.
+    if !link_exists(BRIDGE) {
+        return Ok(());
+    }
+    let routes = Command::line("ip route show")
+        .arg(node.pod_network())
+        .output()?;
     if !routes.trim().is_empty() {
-        Command::line("ip route delete").arg(node.pod_network()).run()?;
+        Command::line("ip route delete")
+            .arg(node.pod_network())
+            .run()?;
     }
     delete_link(&node.link())
 }
@@ -103,7 +121,10 @@ mod tests {
     fn a_cable_goes_to_the_node_and_the_route_to_its_pods() {
         let node = Topology::default().node(2).unwrap();
         let [veth, up, route] = plug_lines(node, 77);
-        assert_eq!(veth, "ip link add kvasir2 type veth peer name eth0 netns 77");
+        assert_eq!(
+            veth,
+            "ip link add kvasir2 type veth peer name eth0 netns 77"
+        );
         assert_eq!(up, "ip link set kvasir2 master kvasir0 up");
         assert_eq!(route, "ip route replace 10.244.2.0/24 via 172.30.0.12");
     }

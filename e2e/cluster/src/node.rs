@@ -1,6 +1,7 @@
 //! A node: namespaces with containerd, a kubelet and a kube-proxy in them.
 
 mod config;
+mod disk;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -45,13 +46,13 @@ pub(crate) fn is_on(home: &Home, node: NodeNumber) -> bool {
     init(home, node).is_ok()
 }
 
-/// Whether it should have power and has not.
-pub(crate) fn has_ended(home: &Home, node: NodeNumber) -> bool {
-    holder(home, node).recorded().is_some() && !is_on(home, node)
-}
-
 /// Gives it power: everything but its kubelet, which needs images and the API server first.
-pub(crate) fn begin(home: &Home, programs: &Programs, topology: Topology, node: NodeNumber) -> Result<()> {
+pub(crate) fn begin(
+    home: &Home,
+    programs: &Programs,
+    topology: Topology,
+    node: NodeNumber,
+) -> Result<()> {
     if is_on(home, node) {
         return Ok(());
     }
@@ -68,7 +69,9 @@ pub(crate) fn begin(home: &Home, programs: &Programs, topology: Topology, node: 
         if !process.is_alive() {
             return Err(holder.ended());
         }
-        Ok(process.child().map_or_else(|| Look::NotYet("none".to_owned()), Look::Seen))
+        Ok(process
+            .child()
+            .map_or_else(|| Look::NotYet("none".to_owned()), Look::Seen))
     })?;
     network::plug(node, first)
 }
@@ -76,9 +79,17 @@ pub(crate) fn begin(home: &Home, programs: &Programs, topology: Topology, node: 
 /// Killing the holder kills what it holds.
 const UNSHARE: &str = "unshare --mount --uts --ipc --pid --net --fork --kill-child sh";
 
-fn write_files(home: &Home, programs: &Programs, topology: Topology, node: NodeNumber) -> Result<()> {
+fn write_files(
+    home: &Home,
+    programs: &Programs,
+    topology: Topology,
+    node: NodeNumber,
+) -> Result<()> {
     let directory = home.node(node);
-    for name in DISKS.into_iter().chain(["log", "etc/cni", "volumes/plain", "volumes/bounded"]) {
+    for name in DISKS
+        .into_iter()
+        .chain(["log", "etc/cni", "volumes/plain", "volumes/bounded"])
+    {
         make_directory(&directory.join(name))?;
     }
     for (name, text) in config::files(home, topology, node, programs.kubernetes()) {
@@ -124,6 +135,7 @@ pub(crate) fn end(home: &Home, node: NodeNumber) -> Result<()> {
     }
     holder.forget()?;
     remove(&start_file(home, node))?;
+    disk::wait_let_go(&home.node(node))?;
     network::unplug(node)?;
     cgroups::remove(node)
 }
@@ -131,25 +143,16 @@ pub(crate) fn end(home: &Home, node: NodeNumber) -> Result<()> {
 /// A command that runs inside the node.
 pub(crate) fn command(home: &Home, node: NodeNumber, words: &[&str]) -> Result<Command> {
     let first = init(home, node)?.pid.to_string();
-    Ok(Command::line("nsenter --all --target").arg(first).arg("--").args(words))
+    Ok(Command::line("nsenter --all --target")
+        .arg(first)
+        .arg("--")
+        .args(words))
 }
 
-/// Takes away what its disk has. Imported images stay where `Keep` says so: they take longest.
-pub(crate) fn wipe(home: &Home, node: NodeNumber, images: Images) -> Result<()> {
+/// Takes away what its disk has, but for imported images, which take longest to bring.
+pub(crate) fn wipe(home: &Home, node: NodeNumber) -> Result<()> {
     let directory = home.node(node);
-    match images {
-        Images::Drop => remove(&directory),
-        Images::Keep => ["kubelet", "volumes", "pods", "log", "etc"]
-            .iter()
-            .try_for_each(|name| remove(&directory.join(name))),
-    }
-}
-
-/// What happens to imported images when a disk is wiped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Images {
-    /// They stay.
-    Keep,
-    /// They go, too.
-    Drop,
+    let lost = ["kubelet", "volumes", "pods", "log", "etc"];
+    lost.iter()
+        .try_for_each(|name| remove(&directory.join(name)))
 }

@@ -46,7 +46,11 @@ pub(crate) fn make(home: &Home) -> Result<()> {
         let text = kubeconfig::text(&cluster.pem(), &key.certificate, &key.key);
         write_file(&home.pki(&format!("{}.kubeconfig", identity.file)), text)?;
     }
-    issue(home, &front_proxy, &client("front-proxy-client", "front-proxy-client", None))?;
+    issue(
+        home,
+        &front_proxy,
+        &client("front-proxy-client", "front-proxy-client", None),
+    )?;
     // Signs the tokens of service accounts.
     let key = generate("sa")?;
     write_file(&home.pki("sa.key"), key.serialize_pem())?;
@@ -57,11 +61,19 @@ pub(crate) fn make(home: &Home) -> Result<()> {
 fn identities() -> Vec<Identity> {
     let mut identities = vec![
         client("admin", "admin", Some(EVERYTHING)),
-        client("apiserver-kubelet-client", "kube-apiserver-kubelet-client", Some(EVERYTHING)),
+        client(
+            "apiserver-kubelet-client",
+            "kube-apiserver-kubelet-client",
+            Some(EVERYTHING),
+        ),
         client("controller-manager", "system:kube-controller-manager", None),
         client("scheduler", "system:kube-scheduler", None),
         client("proxy", "system:kube-proxy", None),
-        client("local-path-provisioner", "local-path-provisioner", Some(EVERYTHING)),
+        client(
+            "local-path-provisioner",
+            "local-path-provisioner",
+            Some(EVERYTHING),
+        ),
         api_server(),
     ];
     identities.extend(all_nodes().map(kubelet));
@@ -92,7 +104,11 @@ fn api_server() -> Identity {
 fn kubelet(node: NodeNumber) -> Identity {
     Identity {
         serves: vec![node.name(), node.address().to_string()],
-        ..client(&format!("kubelet-{node}"), &format!("system:node:{node}"), Some("system:nodes"))
+        ..client(
+            &format!("kubelet-{node}"),
+            &format!("system:node:{node}"),
+            Some("system:nodes"),
+        )
     }
 }
 
@@ -110,7 +126,9 @@ fn issue(home: &Home, authority: &Authority, identity: &Identity) -> Result<Issu
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     if !identity.serves.is_empty() {
-        params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+        params
+            .extended_key_usages
+            .push(ExtendedKeyUsagePurpose::ServerAuth);
     }
     let key = generate(&identity.file)?;
     let certificate = params.signed_by(&key, authority).map_err(failed)?;
@@ -118,7 +136,10 @@ fn issue(home: &Home, authority: &Authority, identity: &Identity) -> Result<Issu
         certificate: certificate.pem(),
         key: key.serialize_pem(),
     };
-    write_file(&home.pki(&format!("{}.crt", identity.file)), &issued.certificate)?;
+    write_file(
+        &home.pki(&format!("{}.crt", identity.file)),
+        &issued.certificate,
+    )?;
     write_file(&home.pki(&format!("{}.key", identity.file)), &issued.key)?;
     Ok(issued)
 }
@@ -128,7 +149,10 @@ fn authority(home: &Home, file: &str, common_name: &str) -> Result<Authority> {
     let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
     params.distinguished_name = name(common_name, None);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
     let key = generate(file)?;
     // The controller manager signs requests of the cluster with it.
     write_file(&home.pki(&format!("{file}.key")), key.serialize_pem())?;
@@ -159,7 +183,11 @@ fn name(common_name: &str, organization: Option<&str>) -> DistinguishedName {
 
 /// The address under which everybody reaches the API server.
 pub(crate) fn server() -> String {
-    format!("https://{}:{}", IpAddr::from(HOST_ADDRESS), crate::topology::API_PORT)
+    format!(
+        "https://{}:{}",
+        IpAddr::from(HOST_ADDRESS),
+        crate::topology::API_PORT
+    )
 }
 
 #[cfg(test)]
@@ -171,21 +199,33 @@ mod tests {
     #[test]
     fn everybody_is_somebody_else() {
         let identities = identities();
-        let files: BTreeSet<&str> = identities.iter().map(|identity| identity.file.as_str()).collect();
+        let files: BTreeSet<&str> = identities
+            .iter()
+            .map(|identity| identity.file.as_str())
+            .collect();
         assert_eq!(files.len(), identities.len());
-        let nodes = identities.iter().filter(|identity| identity.group == Some("system:nodes"));
+        let nodes = identities
+            .iter()
+            .filter(|identity| identity.group == Some("system:nodes"));
         assert!(nodes.clone().count() == 5 && nodes.clone().all(|node| node.serves.len() == 2));
     }
 
     #[test]
     fn it_is_made_once() {
         let directory = tempfile::tempdir().unwrap();
-        let home = Home::from_environment().unwrap().with_root(directory.path().to_owned());
+        let home = Home::from_environment()
+            .unwrap()
+            .with_root(directory.path().to_owned());
         make(&home).unwrap();
         let first = std::fs::read(home.pki("ca.crt")).unwrap();
         make(&home).unwrap();
         assert_eq!(std::fs::read(home.pki("ca.crt")).unwrap(), first);
-        for file in ["admin.kubeconfig", "sa.pub", "kubelet-node5.key", "front-proxy-client.crt"] {
+        for file in [
+            "admin.kubeconfig",
+            "sa.pub",
+            "kubelet-node5.key",
+            "front-proxy-client.crt",
+        ] {
             assert!(home.pki(file).exists(), "{file}");
         }
     }

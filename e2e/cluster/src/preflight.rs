@@ -51,7 +51,9 @@ const COVERED: [&str; 6] = ["/run", "/var/run", "/var/lib", "/var/log", "/proc",
 /// An error that names everything that is wrong with this machine.
 pub fn check(home: &Home) -> Result<()> {
     let mut problems = Vec::new();
-    problems.extend(system(&fs::read_to_string("/etc/os-release").unwrap_or_default()));
+    problems.extend(system(
+        &fs::read_to_string("/etc/os-release").unwrap_or_default(),
+    ));
     problems.extend(root(rustix::process::geteuid().is_root()));
     problems.extend(packages::judge(&packages::missing()));
     let mounts = read_file(Path::new("/proc/mounts")).unwrap_or_default();
@@ -65,7 +67,11 @@ pub fn check(home: &Home) -> Result<()> {
     if Command::line("ip -Version").succeeds() {
         problems.extend(room::problems()?);
     }
-    if problems.is_empty() { Ok(()) } else { Err(Error::Machine(Problems(problems))) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Machine(Problems(problems)))
+    }
 }
 
 /// Installs the Debian packages that are missing.
@@ -75,14 +81,20 @@ pub fn install() -> Result<()> {
 
 fn system(os_release: &str) -> Option<Problem> {
     let field = |name: &str| {
-        let value = os_release.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        let value = os_release
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
         value.unwrap_or_default().trim_matches('"').to_owned()
     };
     let names = format!("{} {}", field("ID"), field("ID_LIKE"));
     let is_debian = names.split_ascii_whitespace().any(|name| name == "debian");
     (!is_debian).then(|| {
         let name = field("PRETTY_NAME");
-        let name = if name.is_empty() { "this system".to_owned() } else { name };
+        let name = if name.is_empty() {
+            "this system".to_owned()
+        } else {
+            name
+        };
         Problem::new(
             format!("{name} is not Debian, whose packages are used"),
             "use kind, or a cluster that is there: docs/cluster.md says how",
@@ -114,10 +126,15 @@ fn hierarchies(mounts: &str) -> Option<Problem> {
 }
 
 fn place(root: &Path) -> Option<Problem> {
-    let covered = COVERED.into_iter().find(|covered| root.starts_with(covered));
+    let covered = COVERED
+        .into_iter()
+        .find(|covered| root.starts_with(covered));
     covered.map(|covered| {
         Problem::new(
-            format!("{} is below {covered}, where every node has something of its own", root.display()),
+            format!(
+                "{} is below {covered}, where every node has something of its own",
+                root.display()
+            ),
             format!("name another directory in {}", crate::home::HOME_VARIABLE),
         )
     })

@@ -158,13 +158,17 @@ impl Daemon {
         if !status.success() {
             return Err(self.ended());
         }
-        let pid = wait_for(&format!("the process number of {}", self.name), SPAWN_MAX, || {
-            let text = fs::read_to_string(&starting).unwrap_or_default();
-            Ok(match text.trim().parse::<i32>() {
-                Ok(pid) => Look::Seen(pid),
-                Err(_) => Look::NotYet("none".to_owned()),
-            })
-        })?;
+        let pid = wait_for(
+            &format!("the process number of {}", self.name),
+            SPAWN_MAX,
+            || {
+                let text = fs::read_to_string(&starting).unwrap_or_default();
+                Ok(match text.trim().parse::<i32>() {
+                    Ok(pid) => Look::Seen(pid),
+                    Err(_) => Look::NotYet("none".to_owned()),
+                })
+            },
+        )?;
         remove(&starting)?;
         let process = Process::of(pid).ok_or_else(|| self.ended())?;
         write_file(&self.file, process.text())?;
@@ -231,7 +235,11 @@ mod tests {
         assert_eq!(recorded(&home).unwrap(), [("sleeper".to_owned(), process)]);
         process.end().unwrap();
         assert_eq!(daemon.running(), None);
-        assert_eq!(daemon.recorded(), Some(process), "it should run, and does not");
+        assert_eq!(
+            daemon.recorded(),
+            Some(process),
+            "it should run, and does not"
+        );
         daemon.forget().unwrap();
         assert!(recorded(&home).unwrap().is_empty());
     }

@@ -37,19 +37,25 @@ pub(crate) fn name(stat: &str) -> Option<&str> {
 /// KiB that a process has for itself, its share of what it shares included, from
 /// `/proc/PID/smaps_rollup`.
 pub(crate) fn proportional_kib(smaps_rollup: &str) -> Option<u64> {
-    let line = smaps_rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let line = smaps_rollup
+        .lines()
+        .find_map(|line| line.strip_prefix("Pss:"))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 /// The number that a process has in the innermost of its namespaces, from `/proc/PID/status`.
 pub(crate) fn innermost_number(status: &str) -> Option<i32> {
-    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
     line.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
 /// Where file systems of this type are mounted, with their options, from `/proc/mounts`.
 pub(crate) fn mounts_of<'a>(mounts: &'a str, kind: &str) -> Vec<(&'a str, &'a str)> {
-    let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let fields = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>());
     let found = fields.filter_map(|fields| match fields[..] {
         [_, place, type_, options, ..] if type_ == kind => Some((place, options)),
         _ => None,
@@ -97,7 +103,10 @@ mod tests {
     fn mounts_are_found_by_type() {
         let text = "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\nproc /proc proc rw 0 0\n\
                     cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
-        assert_eq!(mounts_of(text, "cgroup"), [("/sys/fs/cgroup/cpu", "rw,cpu")]);
+        assert_eq!(
+            mounts_of(text, "cgroup"),
+            [("/sys/fs/cgroup/cpu", "rw,cpu")]
+        );
         assert!(mounts_of("\nx\n", "cgroup").is_empty());
     }
 }

@@ -31,10 +31,12 @@ pub struct Programs {
 impl Programs {
     /// Builds what is not built yet, which takes minutes the first time, and tells how far it is.
     pub fn build(home: &Home, progress: Progress) -> Result<Self> {
-        Self::find(|module| module.directory(home.tools()).and_then(|directory| {
-            build::build(module, &directory, progress)?;
-            Ok(directory)
-        }))
+        Self::find(|module| {
+            module.directory(home.tools()).and_then(|directory| {
+                build::build(module, &directory, progress)?;
+                Ok(directory)
+            })
+        })
     }
 
     /// The programs, which must be built.
@@ -78,7 +80,11 @@ impl Programs {
 /// The path of one program of the tools, built now if it has not been.
 pub fn tool(home: &Home, name: &str, progress: Progress) -> Result<PathBuf> {
     let module = Module::of_program(name).ok_or_else(|| {
-        let known: Vec<&str> = MODULES.iter().flat_map(|module| module.programs).copied().collect();
+        let known: Vec<&str> = MODULES
+            .iter()
+            .flat_map(|module| module.programs)
+            .copied()
+            .collect();
         Error::NoSuchTool {
             name: name.to_owned(),
             known: format!("there are {}", known.join(", ")),
@@ -92,7 +98,10 @@ pub fn tool(home: &Home, name: &str, progress: Progress) -> Result<PathBuf> {
 /// Modules that are still to be built before a cluster can start; building one needs Go.
 pub(crate) fn unbuilt(home: &Home) -> Result<Vec<(&'static str, build::GoVersion)>> {
     let mut found = Vec::new();
-    for module in MODULES.iter().filter(|module| module.use_ == module::Use::Cluster) {
+    for module in MODULES
+        .iter()
+        .filter(|module| module.use_ == module::Use::Cluster)
+    {
         if !module.directory(home.tools())?.is_dir() {
             found.push((module.name, module.go_version()?));
         }

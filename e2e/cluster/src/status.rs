@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use crate::{
-    cluster::Cluster, control_plane::Part, error::Result, faults::Direction, topology::NodeNumber, usage::{self, Usage},
+    cluster::Cluster,
+    control_plane::Part,
+    error::Result,
+    faults::Direction,
+    topology::NodeNumber,
+    usage::{self, Usage},
 };
 
 /// How a cluster is.
@@ -47,7 +52,8 @@ impl Cluster {
                 cuts: if is_on { self.cuts(node) } else { Vec::new() },
             }
         });
-        let parts = Part::ALL.map(|part| (part.name(), part.daemon(self.home()).running().is_some()));
+        let parts =
+            Part::ALL.map(|part| (part.name(), part.daemon(self.home()).running().is_some()));
         Ok(Status {
             nodes: nodes.collect(),
             control_plane: parts.to_vec(),

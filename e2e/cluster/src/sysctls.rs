@@ -8,7 +8,11 @@ use crate::{
 };
 
 /// What a kubelet sets for everybody, whatever namespaces it is in.
-const CHANGED: [&str; 3] = ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops"];
+const CHANGED: [&str; 3] = [
+    "vm/overcommit_memory",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+];
 
 /// Remembers how the machine was, unless that is remembered already.
 pub(crate) fn save(home: &Home) -> Result<()> {
@@ -18,7 +22,7 @@ pub(crate) fn save(home: &Home) -> Result<()> {
     }
     let mut text = String::new();
     for name in CHANGED {
-        text += &format!("{name} {}\n", read_file(&path(name))?.trim());
+        text.extend([name, " ", read_file(&path(name))?.trim(), "\n"]);
     }
     write_file(&file, text)
 }
@@ -56,6 +60,9 @@ mod tests {
     fn only_what_was_saved_is_put_back() {
         let text = "vm/overcommit_memory 0\nkernel/panic -1\nkernel/core_pattern |x\n";
         let read = parse(text);
-        assert_eq!(read, [("vm/overcommit_memory", "0"), ("kernel/panic", "-1")]);
+        assert_eq!(
+            read,
+            [("vm/overcommit_memory", "0"), ("kernel/panic", "-1")]
+        );
     }
 }

@@ -49,7 +49,7 @@ impl NodeNumber {
         self.0
     }
 
-    /// Its address; NodePorts are reached here.
+    /// Its address. Every Service of type `NodePort` is reached here.
     pub fn address(self) -> Ipv4Addr {
         let [a, b, c, _] = HOST_ADDRESS.octets();
         Ipv4Addr::new(a, b, c, 10 + self.0)

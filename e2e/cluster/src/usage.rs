@@ -58,10 +58,20 @@ type Members = BTreeMap<i32, (String, Stat)>;
 
 /// Every process that a process of the cluster has started, and those themselves.
 fn members(home: &Home) -> Result<Members> {
-    let roots: BTreeSet<i32> = recorded(home)?.into_iter().map(|(_, process)| process.pid).collect();
+    let roots: BTreeSet<i32> = recorded(home)?
+        .into_iter()
+        .map(|(_, process)| process.pid)
+        .collect();
     let mut all = Members::new();
-    for entry in fs::read_dir("/proc").doing(|| "list /proc".to_owned())?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+    for entry in fs::read_dir("/proc")
+        .doing(|| "list /proc".to_owned())?
+        .flatten()
+    {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
             continue;
         };
         let text = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
@@ -69,13 +79,14 @@ fn members(home: &Home) -> Result<Members> {
             all.insert(pid, (name.to_owned(), stat));
         }
     }
-    let within = below(&roots, all.iter().map(|(pid, (_, stat))| (*pid, stat.parent)).collect());
+    let parents = all.iter().map(|(pid, (_, stat))| (*pid, stat.parent));
+    let within = below(&roots, &parents.collect());
     all.retain(|pid, _| within.contains(pid));
     Ok(all)
 }
 
 /// The roots and all their descendants.
-fn below(roots: &BTreeSet<i32>, parents: BTreeMap<i32, i32>) -> BTreeSet<i32> {
+fn below(roots: &BTreeSet<i32>, parents: &BTreeMap<i32, i32>) -> BTreeSet<i32> {
     let is_below = |pid: &i32| {
         let mut at = *pid;
         // No chain of parents is longer than there are processes.
@@ -99,8 +110,16 @@ mod tests {
 
     #[test]
     fn descendants_are_found_however_deep() {
-        let parents = BTreeMap::from([(1, 0), (10, 1), (11, 10), (12, 11), (20, 1), (21, 20), (30, 30)]);
-        let found = below(&BTreeSet::from([10, 21, 99]), parents);
+        let parents = BTreeMap::from([
+            (1, 0),
+            (10, 1),
+            (11, 10),
+            (12, 11),
+            (20, 1),
+            (21, 20),
+            (30, 30),
+        ]);
+        let found = below(&BTreeSet::from([10, 21, 99]), &parents);
         assert_eq!(found, BTreeSet::from([10, 11, 12, 21]));
     }
 }

@@ -66,6 +66,9 @@ mod tests {
         })
         .unwrap_err();
         let said = error.to_string();
-        assert!(said.contains("a miracle") && said.contains("nothing of it"), "{said}");
+        assert!(
+            said.contains("a miracle") && said.contains("nothing of it"),
+            "{said}"
+        );
     }
 }

@@ -49,12 +49,17 @@ fn state(node: &NodeStatus) -> String {
 
 fn row(program: &str, processes: usize, mebibytes: f64, cores: f64) -> [String; 4] {
     let memory = format!("{mebibytes:.0} MiB");
-    [program.to_owned(), processes.to_string(), memory, format!("{cores:.2}")]
+    [
+        program.to_owned(),
+        processes.to_string(),
+        memory,
+        format!("{cores:.2}"),
+    ]
 }
 
 fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(head);
+    table.load_style(presets::NOTHING).set_header(head);
     table
 }
 

@@ -32,7 +32,9 @@ pub(super) enum State {
 impl State {
     pub(super) fn of(home: &Home) -> Result<Self> {
         let recorded = process::recorded(home)?;
-        let alive = recorded.into_iter().map(|(name, process)| (name, process.is_alive()));
+        let alive = recorded
+            .into_iter()
+            .map(|(name, process)| (name, process.is_alive()));
         let topology = home.run_file("topology.json");
         if !topology.exists() {
             return Ok(Self::judge(alive.collect(), None));
@@ -59,8 +61,11 @@ impl State {
 
     fn judge(processes: Vec<(String, bool)>, topology: Option<Topology>) -> Self {
         let all = processes.len();
-        let ended: Vec<String> =
-            processes.into_iter().filter(|(_, alive)| !alive).map(|(name, _)| name).collect();
+        let ended: Vec<String> = processes
+            .into_iter()
+            .filter(|(_, alive)| !alive)
+            .map(|(name, _)| name)
+            .collect();
         match topology {
             Some(topology) if all > 0 && ended.is_empty() => Self::Up(topology),
             None if all == 0 => Self::Down,
@@ -83,13 +88,18 @@ pub(super) fn forget_strangers(
     topology: Topology,
     before: &[NodeReport],
 ) -> Result<()> {
-    let strangers = before.iter().filter(|node| topology.node_named(&node.name).is_none());
+    let strangers = before
+        .iter()
+        .filter(|node| topology.node_named(&node.name).is_none());
     let strangers: Vec<&str> = strangers.map(|node| node.name.as_str()).collect();
     if strangers.is_empty() {
         return Ok(());
     }
     let kubectl = Command::new(&programs.kubectl).env("KUBECONFIG", home.kubeconfig());
-    kubectl.args(["delete", "node", "--wait=false"]).args(strangers).run()
+    kubectl
+        .args(["delete", "node", "--wait=false"])
+        .args(strangers)
+        .run()
 }
 
 #[cfg(test)]
@@ -99,16 +109,31 @@ mod tests {
     #[test]
     fn a_cluster_is_up_while_all_that_should_run_does() {
         let judge = |alive: &[bool], topology| {
-            let processes = alive.iter().enumerate().map(|(at, alive)| (format!("p{at}"), *alive));
+            let processes = alive
+                .iter()
+                .enumerate()
+                .map(|(at, alive)| (format!("p{at}"), *alive));
             State::judge(processes.collect(), topology)
         };
         let topology = Some(Topology::default());
         assert_eq!(judge(&[], None), State::Down);
-        assert_eq!(judge(&[true, true], topology), State::Up(Topology::default()));
+        assert_eq!(
+            judge(&[true, true], topology),
+            State::Up(Topology::default())
+        );
         assert_eq!(judge(&[false, false], topology), State::Died);
-        assert_eq!(judge(&[], topology), State::Died, "it died while it was being started");
+        assert_eq!(
+            judge(&[], topology),
+            State::Died,
+            "it died while it was being started"
+        );
         let half = judge(&[true, false], topology);
-        assert_eq!(half, State::Half { ended: vec!["p1".to_owned()] });
+        assert_eq!(
+            half,
+            State::Half {
+                ended: vec!["p1".to_owned()]
+            }
+        );
         assert!(matches!(judge(&[true], None), State::Half { .. }));
     }
 }

@@ -47,19 +47,31 @@ pub(super) fn api_server(home: &Home) -> Vec<String> {
         format!("--client-ca-file={}", file("ca.crt")),
         format!("--tls-cert-file={}", file("apiserver.crt")),
         format!("--tls-private-key-file={}", file("apiserver.key")),
-        format!("--kubelet-client-certificate={}", file("apiserver-kubelet-client.crt")),
-        format!("--kubelet-client-key={}", file("apiserver-kubelet-client.key")),
+        format!(
+            "--kubelet-client-certificate={}",
+            file("apiserver-kubelet-client.crt")
+        ),
+        format!(
+            "--kubelet-client-key={}",
+            file("apiserver-kubelet-client.key")
+        ),
         format!("--kubelet-certificate-authority={}", file("ca.crt")),
         "--kubelet-preferred-address-types=InternalIP".to_owned(),
         format!("--service-account-issuer={issuer}"),
         format!("--service-account-key-file={}", file("sa.pub")),
         format!("--service-account-signing-key-file={}", file("sa.key")),
-        format!("--requestheader-client-ca-file={}", file("front-proxy-ca.crt")),
+        format!(
+            "--requestheader-client-ca-file={}",
+            file("front-proxy-ca.crt")
+        ),
         "--requestheader-allowed-names=front-proxy-client".to_owned(),
         "--requestheader-extra-headers-prefix=X-Remote-Extra-".to_owned(),
         "--requestheader-group-headers=X-Remote-Group".to_owned(),
         "--requestheader-username-headers=X-Remote-User".to_owned(),
-        format!("--proxy-client-cert-file={}", file("front-proxy-client.crt")),
+        format!(
+            "--proxy-client-cert-file={}",
+            file("front-proxy-client.crt")
+        ),
         format!("--proxy-client-key-file={}", file("front-proxy-client.key")),
         // Webhooks and aggregated servers are reached at their pods: ClusterIPs mean nothing out here.
         "--enable-aggregator-routing=true".to_owned(),
@@ -109,9 +121,15 @@ fn client(home: &Home, name: &str) -> Vec<String> {
 pub(super) fn volume_provisioner(home: &Home) -> Vec<String> {
     vec![
         "start".to_owned(),
-        format!("--kubeconfig={}", file(home, "local-path-provisioner.kubeconfig")),
+        format!(
+            "--kubeconfig={}",
+            file(home, "local-path-provisioner.kubeconfig")
+        ),
         format!("--config={}", home.etc("volumes.json").display()),
-        format!("--helper-pod-file={}", home.etc("volume-helper.yaml").display()),
+        format!(
+            "--helper-pod-file={}",
+            home.etc("volume-helper.yaml").display()
+        ),
         "--namespace=local-path-storage".to_owned(),
         "--configmap-name=local-path-config".to_owned(),
         "--service-account-name=default".to_owned(),
@@ -126,7 +144,9 @@ mod tests {
 
     #[test]
     fn nothing_is_said_twice_and_files_are_the_cluster_s_own() {
-        let home = Home::from_environment().unwrap().with_root(PathBuf::from("/the/home"));
+        let home = Home::from_environment()
+            .unwrap()
+            .with_root(PathBuf::from("/the/home"));
         for arguments in [
             etcd(&home),
             api_server(&home),
@@ -134,7 +154,10 @@ mod tests {
             scheduler(&home),
             volume_provisioner(&home),
         ] {
-            let mut names: Vec<&str> = arguments.iter().map(|a| a.split('=').next().unwrap()).collect();
+            let mut names: Vec<&str> = arguments
+                .iter()
+                .map(|a| a.split('=').next().unwrap())
+                .collect();
             names.sort_unstable();
             let all = names.len();
             names.dedup();

@@ -12,7 +12,9 @@ impl Cluster {
     pub fn stop_api_server(&self) -> Result<Fault> {
         Part::ApiServer.stop(self.home())?;
         let cluster = self.clone();
-        Ok(Fault::new("no API server".to_owned(), move || cluster.start_api_server()))
+        Ok(Fault::new("no API server".to_owned(), move || {
+            cluster.start_api_server()
+        }))
     }
 
     /// Starts the API server, unless it runs, and waits until it answers.

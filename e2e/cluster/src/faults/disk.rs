@@ -32,14 +32,19 @@ impl Cluster {
         let filler = directory.join(FILLER);
         let cluster = self.clone();
         let claimed = (namespace.to_owned(), claim.to_owned());
-        let fault = Fault::new(format!("the volume of {namespace}/{claim} full"), move || {
-            // The node may have been started again since, and be reached by another way.
-            match cluster.bounded_volume(&claimed.0, &claimed.1) {
-                Ok(directory) => remove(&directory.join(FILLER)),
-                Err(Error::NodeOff { .. } | Error::Refused(_) | Error::Command { .. }) => Ok(()),
-                Err(error) => Err(error),
-            }
-        });
+        let fault = Fault::new(
+            format!("the volume of {namespace}/{claim} full"),
+            move || {
+                // The node may have been started again since, and be reached by another way.
+                match cluster.bounded_volume(&claimed.0, &claimed.1) {
+                    Ok(directory) => remove(&directory.join(FILLER)),
+                    Err(Error::NodeOff { .. } | Error::Refused(_) | Error::Command { .. }) => {
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                }
+            },
+        );
         fill(&filler)?;
         Ok(fault)
     }
@@ -53,10 +58,13 @@ impl Cluster {
                  `storageClassName: bounded`"
             )));
         }
-        let node = self.topology().node_named(&volume.node).ok_or_else(|| Error::Unreadable {
-            what: format!("the volume of {namespace}/{claim}"),
-            reason: format!("{} is no node of this cluster", volume.node),
-        })?;
+        let node = self
+            .topology()
+            .node_named(&volume.node)
+            .ok_or_else(|| Error::Unreadable {
+                what: format!("the volume of {namespace}/{claim}"),
+                reason: format!("{} is no node of this cluster", volume.node),
+            })?;
         let root = format!("/proc/{}/root", node::init(self.home(), node)?.pid);
         let directory = Path::new(&root).join(volume.directory.trim_start_matches('/'));
         let device = |path: &Path| {
@@ -64,7 +72,10 @@ impl Cluster {
             about.map(|about| about.dev())
         };
         if device(&directory)? == device(&directory.join(".."))? {
-            return Err(Error::Refused(format!("nothing is mounted on {}", directory.display())));
+            return Err(Error::Refused(format!(
+                "nothing is mounted on {}",
+                directory.display()
+            )));
         }
         Ok(directory)
     }
@@ -84,7 +95,13 @@ fn fill(path: &Path) -> Result<()> {
         }
     }
     // What was promised room by the file system is only certain once it is written.
-    file.sync_all().or_else(|error| {
-        if error.kind() == ErrorKind::StorageFull { Ok(()) } else { Err(error) }
-    }).doing(doing)
+    file.sync_all()
+        .or_else(|error| {
+            if error.kind() == ErrorKind::StorageFull {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        })
+        .doing(doing)
 }

@@ -49,7 +49,10 @@ impl Cluster {
             return Ok(());
         }
         set_link(node, LinkState::Up)?;
-        for rule in [Direction::Incoming, Direction::Outgoing].into_iter().filter_map(Direction::rule) {
+        for rule in [Direction::Incoming, Direction::Outgoing]
+            .into_iter()
+            .filter_map(Direction::rule)
+        {
             // As many as there are: it may have been cut more than once.
             while self.iptables(node, "-C", rule)?.succeeds() {
                 self.iptables(node, "-D", rule)?.run()?;
@@ -62,13 +65,20 @@ impl Cluster {
     pub fn cuts(&self, node: NodeNumber) -> Vec<Direction> {
         let is_cut = |direction: &Direction| match direction.rule() {
             None => network::is_down(node),
-            Some(rule) => self.iptables(node, "-C", rule).is_ok_and(|check| check.succeeds()),
+            Some(rule) => self
+                .iptables(node, "-C", rule)
+                .is_ok_and(|check| check.succeeds()),
         };
         let all = [Direction::Both, Direction::Incoming, Direction::Outgoing];
         all.into_iter().filter(is_cut).collect()
     }
 
-    fn iptables(&self, node: NodeNumber, act: &str, rule: [&str; 5]) -> Result<crate::command::Command> {
+    fn iptables(
+        &self,
+        node: NodeNumber,
+        act: &str,
+        rule: [&str; 5],
+    ) -> Result<crate::command::Command> {
         let words = ["iptables", "-w", "10", "-t", "mangle", act];
         node::command(self.home(), node, &[&words[..], &rule].concat())
     }

@@ -6,11 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sha2::{Digest, Sha256};
-
 use super::{COREDNS, ImageConfig, PAUSE, TOOLS, copy_program, forget_others, pack_image};
 use crate::{
     command::Command,
+    digest::short_digest,
     error::{Doing, Error, Result},
     home::{Home, make_directory},
     programs::Programs,
@@ -83,7 +82,9 @@ fn bases(programs: &Programs) -> Result<[Base; 3]> {
 
 fn pack(home: &Home, base: &Base, archive: &Path) -> Result<()> {
     let directory = home.images();
-    let rootfs = tempfile::Builder::new().prefix(".rootfs-").tempdir_in(&directory);
+    let rootfs = tempfile::Builder::new()
+        .prefix(".rootfs-")
+        .tempdir_in(&directory);
     let rootfs = rootfs.doing(|| format!("make a directory in {}", directory.display()))?;
     let root = rootfs.path();
     allow(root, 0o755)?;
@@ -94,7 +95,10 @@ fn pack(home: &Home, base: &Base, archive: &Path) -> Result<()> {
         make_directory(&root.join(name))?;
     }
     allow(&root.join("tmp"), 0o1777)?;
-    fill(&root.join("etc/passwd"), "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")?;
+    fill(
+        &root.join("etc/passwd"),
+        "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
+    )?;
     if base.reference == TOOLS {
         link_applets(&root.join("bin"))?;
     }
@@ -115,22 +119,27 @@ fn link_applets(bin: &Path) -> Result<()> {
 
 /// Changes when the image has to be packed anew.
 fn key(base: &Base) -> Result<String> {
-    let mut hash = Sha256::new();
-    hash.update(format!("{VERSION} {} {:?}", base.reference, base.config));
+    let mut texts = vec![format!("{VERSION} {} {:?}", base.reference, base.config)];
     for (program, destination) in &base.programs {
         let about = fs::metadata(program).doing(|| format!("read {}", program.display()))?;
-        hash.update(format!(" {} {destination} {} {}", program.display(), about.len(), about.mtime()));
+        let (length, changed) = (about.len(), about.mtime());
+        texts.push(format!(
+            "{} {destination} {length} {changed}",
+            program.display()
+        ));
     }
-    let hash = hash.finalize();
-    Ok(hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+    Ok(short_digest(texts.iter().map(String::as_str)))
 }
 
 fn find(program: &str) -> Result<PathBuf> {
     let places = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
-    let found = places.into_iter().map(|place| Path::new(place).join(program));
-    found.into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        Error::Refused(format!("there is no {program} in {}", places.join(", ")))
-    })
+    let found = places
+        .into_iter()
+        .map(|place| Path::new(place).join(program));
+    found
+        .into_iter()
+        .find(|path| path.is_file())
+        .ok_or_else(|| Error::Refused(format!("there is no {program} in {}", places.join(", "))))
 }
 
 fn allow(path: &Path, mode: u32) -> Result<()> {

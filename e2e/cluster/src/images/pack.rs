@@ -35,10 +35,17 @@ pub struct ImageConfig {
 /// `registry.local/kvserver:1`.
 ///
 /// Files belong to who owns them now. Needs umoci and tar.
-pub fn pack_image(rootfs: &Path, reference: &str, config: &ImageConfig, archive: &Path) -> Result<()> {
+pub fn pack_image(
+    rootfs: &Path,
+    reference: &str,
+    config: &ImageConfig,
+    archive: &Path,
+) -> Result<()> {
     let tag = tag_of(reference)?;
     let directory = archive.parent().unwrap_or(Path::new("."));
-    let scratch = tempfile::Builder::new().prefix(".packing-").tempdir_in(directory);
+    let scratch = tempfile::Builder::new()
+        .prefix(".packing-")
+        .tempdir_in(directory);
     let scratch = scratch.doing(|| format!("make a directory in {}", directory.display()))?;
     let layout = scratch.path().join("layout");
     let image = format!("{}:{tag}", layout.display());
@@ -50,11 +57,17 @@ pub fn pack_image(rootfs: &Path, reference: &str, config: &ImageConfig, archive:
         insert = insert.arg("--rootless");
     }
     insert.arg(rootfs).arg("/").run()?;
-    umoci(&["config", "--image", &image]).args(options(config)).run()?;
+    umoci(&["config", "--image", &image])
+        .args(options(config))
+        .run()?;
     let index = layout.join("index.json");
     write_file(&index, named(&read_file(&index)?, reference)?)?;
     let packed = scratch.path().join("archive");
-    let tar = Command::new("tar").arg("--create").arg("--file").arg(&packed).arg("--directory");
+    let tar = Command::new("tar")
+        .arg("--create")
+        .arg("--file")
+        .arg(&packed)
+        .arg("--directory");
     let tar = tar.arg(&layout).args(["oci-layout", "index.json", "blobs"]);
     tar.limit(IMPORT_MAX).run()?;
     fs::rename(&packed, archive).doing(|| format!("write {}", archive.display()))
@@ -78,10 +91,14 @@ fn options(config: &ImageConfig) -> Vec<String> {
         ("exposedports", ports),
     ];
     let lists = lists.into_iter().flat_map(|(name, values)| {
-        values.iter().map(move |value| format!("--config.{name}={value}"))
+        values
+            .iter()
+            .map(move |value| format!("--config.{name}={value}"))
     });
     let user = user.iter().map(|user| format!("--config.user={user}"));
-    let directory = directory.iter().map(|directory| format!("--config.workingdir={directory}"));
+    let directory = directory
+        .iter()
+        .map(|directory| format!("--config.workingdir={directory}"));
     lists.chain(user).chain(directory).collect()
 }
 
@@ -121,14 +138,21 @@ mod tests {
     #[test]
     fn a_name_needs_a_registry_and_a_tag() {
         assert_eq!(tag_of("registry.local:5000/a/b:1.2-x").unwrap(), "1.2-x");
-        for wrong in ["a:1", "registry.local/a", "registry.local:5000/a", "r/a:", "r/a:b c"] {
+        for wrong in [
+            "a:1",
+            "registry.local/a",
+            "registry.local:5000/a",
+            "r/a:",
+            "r/a:b c",
+        ] {
             assert!(tag_of(wrong).unwrap_err().to_string().contains(wrong));
         }
     }
 
     #[test]
     fn the_index_keeps_what_it_had() {
-        let index = r#"{"schemaVersion":2,"manifests":[{"digest":"sha256:7","annotations":{"a":"b"}}]}"#;
+        let index =
+            r#"{"schemaVersion":2,"manifests":[{"digest":"sha256:7","annotations":{"a":"b"}}]}"#;
         let named_index: Value = serde_json::from_str(&named(index, "r/a:1").unwrap()).unwrap();
         let manifest = &named_index["manifests"][0];
         assert_eq!(manifest["digest"], "sha256:7");

@@ -29,7 +29,8 @@ fn libraries(program: &Path) -> Vec<PathBuf> {
 
 fn parse(ldd: &str) -> Vec<PathBuf> {
     let words = ldd.lines().filter_map(|line| {
-        line.split_ascii_whitespace().find(|word| word.starts_with('/'))
+        line.split_ascii_whitespace()
+            .find(|word| word.starts_with('/'))
     });
     words.map(PathBuf::from).collect()
 }
@@ -58,7 +59,10 @@ mod tests {
                     \tlibnone.so => not found\n\
                     \t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
         let found = parse(said);
-        let expected = ["/lib/x86_64-linux-gnu/libresolv.so.2", "/lib64/ld-linux-x86-64.so.2"];
+        let expected = [
+            "/lib/x86_64-linux-gnu/libresolv.so.2",
+            "/lib64/ld-linux-x86-64.so.2",
+        ];
         assert_eq!(found, expected.map(PathBuf::from));
         assert!(parse("\tstatically linked\n").is_empty());
     }
@@ -66,8 +70,16 @@ mod tests {
     #[test]
     fn a_copied_program_runs_in_its_own_root() {
         let rootfs = tempfile::tempdir().unwrap();
-        let program = ["/usr/bin/env", "/bin/env"].into_iter().map(Path::new).find(|path| path.exists());
-        copy_program(program.expect("every system has it"), rootfs.path(), "/bin/env").unwrap();
+        let program = ["/usr/bin/env", "/bin/env"]
+            .into_iter()
+            .map(Path::new)
+            .find(|path| path.exists());
+        copy_program(
+            program.expect("every system has it"),
+            rootfs.path(),
+            "/bin/env",
+        )
+        .unwrap();
         assert!(rootfs.path().join("bin/env").exists());
         if rustix::process::geteuid().is_root() {
             let chroot = Command::new("chroot").arg(rootfs.path()).arg("/bin/env");

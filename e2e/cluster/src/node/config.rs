@@ -14,7 +14,12 @@ use crate::{
 const CONTAINERD: &str = "/run/containerd/containerd.sock";
 
 /// Every file of `etc/` of a node.
-pub(super) fn files(home: &Home, topology: Topology, node: NodeNumber, programs: &Path) -> Vec<(&'static str, String)> {
+pub(super) fn files(
+    home: &Home,
+    topology: Topology,
+    node: NodeNumber,
+    programs: &Path,
+) -> Vec<(&'static str, String)> {
     vec![
         ("containerd.toml", containerd(home, node)),
         ("kubelet.json", pretty(&kubelet(home, node))),
@@ -50,7 +55,7 @@ fn pretty(value: &Value) -> String {
 
 /// Restricting the score of the out-of-memory killer is what lets it run where root may not lower it.
 fn containerd(home: &Home, node: NodeNumber) -> String {
-    let plugins = home.node(node).join("etc/cni");
+    let plugins = home.node(node).join("etc/cni").display().to_string();
     format!(
         r#"version = 2
 root = "/var/lib/containerd"
@@ -152,7 +157,12 @@ fn init(home: &Home, topology: Topology, node: NodeNumber, programs: &Path) -> S
         ("pods", POD_NETWORK.to_owned()),
         ("routes", routes.join(" ")),
         ("programs", programs.display().to_string()),
-        ("kubeconfig", home.pki(&format!("kubelet-{node}.kubeconfig")).display().to_string()),
+        (
+            "kubeconfig",
+            home.pki(&format!("kubelet-{node}.kubeconfig"))
+                .display()
+                .to_string(),
+        ),
         ("start", super::start_file(home, node).display().to_string()),
     ];
     let lines = variables.map(|(name, value)| format!("{name}={}\n", quoted(&value)));
@@ -173,9 +183,16 @@ mod tests {
     use super::*;
 
     fn texts(number: u8) -> Vec<(&'static str, String)> {
-        let home = Home::from_environment().unwrap().with_root(PathBuf::from("/h o/me"));
+        let home = Home::from_environment()
+            .unwrap()
+            .with_root(PathBuf::from("/h o/me"));
         let topology = Topology::of_nodes(3).unwrap();
-        files(&home, topology, topology.node(number).unwrap(), Path::new("/p/bin"))
+        files(
+            &home,
+            topology,
+            topology.node(number).unwrap(),
+            Path::new("/p/bin"),
+        )
     }
 
     #[test]
@@ -183,8 +200,13 @@ mod tests {
         let texts = texts(2);
         let (_, init) = texts.iter().find(|(name, _)| *name == "init.sh").unwrap();
         assert!(init.contains("routes='10.244.1.0/24@172.30.0.11 10.244.3.0/24@172.30.0.13'\n"));
-        assert!(init.contains("zone='zone-b'\n") && init.contains("directory='/h o/me/nodes/node2'\n"));
-        let checked = Command::new("sh").args(["-n", "-c", init]).status().unwrap();
+        assert!(
+            init.contains("zone='zone-b'\n") && init.contains("directory='/h o/me/nodes/node2'\n")
+        );
+        let checked = Command::new("sh")
+            .args(["-n", "-c", init])
+            .status()
+            .unwrap();
         assert!(checked.success());
     }
 
@@ -193,7 +215,14 @@ mod tests {
         let script = include_str!("init.sh");
         let words = |line: &str| line.split('=').next().unwrap().to_owned();
         let texts = texts(1);
-        let set: BTreeSet<String> = texts.last().unwrap().1.lines().take(10).map(words).collect();
+        let set: BTreeSet<String> = texts
+            .last()
+            .unwrap()
+            .1
+            .lines()
+            .take(10)
+            .map(words)
+            .collect();
         assert_eq!(set.len(), 10);
         for name in set {
             let used = [format!("${name}"), format!("${{{name}")];

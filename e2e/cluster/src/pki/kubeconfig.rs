@@ -33,7 +33,10 @@ mod tests {
     fn it_is_yaml_and_names_the_server() {
         let text = text("authority", "certificate", "key");
         let read: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
-        assert_eq!(read["clusters"][0]["cluster"]["server"], "https://172.30.0.1:6443");
+        assert_eq!(
+            read["clusters"][0]["cluster"]["server"],
+            "https://172.30.0.1:6443"
+        );
         assert_eq!(read["users"][0]["user"]["client-key-data"], "a2V5");
     }
 }

@@ -25,7 +25,10 @@ const PACKAGES: &[Package] = &[
     package("e2fsprogs", &["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"]),
     package("etcd-server", &["/usr/bin/etcd"]),
     package("ethtool", &["/usr/sbin/ethtool", "/sbin/ethtool"]),
-    package("iproute2", &["/usr/bin/ip", "/bin/ip", "/usr/sbin/ip", "/sbin/ip"]),
+    package(
+        "iproute2",
+        &["/usr/bin/ip", "/bin/ip", "/usr/sbin/ip", "/sbin/ip"],
+    ),
     package("iptables", &["/usr/sbin/iptables", "/sbin/iptables"]),
     package("mount", &["/usr/bin/mount", "/bin/mount"]),
     package("runc", &["/usr/sbin/runc", "/usr/bin/runc"]),
@@ -35,11 +38,13 @@ const PACKAGES: &[Package] = &[
 ];
 
 /// How long apt may take: it downloads.
-const INSTALL_MAX: Duration = Duration::from_secs(15 * 60);
+const INSTALL_MAX: Duration = Duration::from_mins(15);
 
 /// Packages that are not there.
 pub(super) fn missing() -> Vec<&'static str> {
-    let missing = PACKAGES.iter().filter(|package| !package.files.iter().any(|file| Path::new(file).exists()));
+    let missing = PACKAGES
+        .iter()
+        .filter(|package| !package.files.iter().any(|file| Path::new(file).exists()));
     missing.map(|package| package.name).collect()
 }
 
@@ -47,7 +52,11 @@ pub(super) fn missing() -> Vec<&'static str> {
 pub(super) fn judge(missing: &[&str]) -> Option<Problem> {
     (!missing.is_empty()).then(|| {
         Problem::new(
-            format!("{} Debian packages are missing: {}", missing.len(), missing.join(", ")),
+            format!(
+                "{} Debian packages are missing: {}",
+                missing.len(),
+                missing.join(", ")
+            ),
             format!(
                 "as root: {} (or add --install to the command)",
                 install_words(missing).join(" ")
@@ -57,7 +66,11 @@ pub(super) fn judge(missing: &[&str]) -> Option<Problem> {
 }
 
 fn install_words<'a>(missing: &[&'a str]) -> Vec<&'a str> {
-    [&["apt-get", "install", "--yes", "--no-install-recommends"], missing].concat()
+    [
+        &["apt-get", "install", "--yes", "--no-install-recommends"],
+        missing,
+    ]
+    .concat()
 }
 
 /// Installs what is missing.
@@ -67,7 +80,9 @@ pub(super) fn install() -> Result<()> {
         return Ok(());
     }
     let apt = |words: &[&str]| {
-        let command = Command::new(words[0]).args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");
+        let command = Command::new(words[0])
+            .args(&words[1..])
+            .env("DEBIAN_FRONTEND", "noninteractive");
         command.limit(INSTALL_MAX).run()
     };
     apt(&["apt-get", "update", "--quiet=2"])?;
@@ -82,7 +97,10 @@ mod tests {
     fn one_line_brings_all_that_is_missing() {
         assert_eq!(judge(&[]), None);
         let cure = judge(&["runc", "socat"]).unwrap().cure;
-        assert!(cure.contains("apt-get install --yes --no-install-recommends runc socat"), "{cure}");
+        assert!(
+            cure.contains("apt-get install --yes --no-install-recommends runc socat"),
+            "{cure}"
+        );
     }
 
     #[test]

@@ -15,7 +15,11 @@ const HEALTH_PORTS: [u16; 2] = [10257, 10259];
 
 /// What is taken by somebody else.
 pub(super) fn problems() -> Result<Vec<Problem>> {
-    let mut problems: Vec<Problem> = ports().into_iter().filter(|at| is_taken(*at)).map(port).collect();
+    let mut problems: Vec<Problem> = ports()
+        .into_iter()
+        .filter(|at| is_taken(*at))
+        .map(port)
+        .collect();
     let routes = Command::line("ip -4 route show").output()?;
     problems.extend(judge(&routes));
     Ok(problems)
@@ -45,20 +49,32 @@ fn port((address, port): (Ipv4Addr, u16)) -> Problem {
 /// Routes of others that lead where nodes, pods or Services will be.
 fn judge(routes: &str) -> Vec<Problem> {
     let wanted = [NODE_NETWORK, POD_NETWORK, SERVICE_NETWORK].map(|network| {
-        (network, Network::parse(network).expect("it is written as one"))
+        (
+            network,
+            Network::parse(network).expect("it is written as one"),
+        )
     });
     let mut problems = Vec::new();
     for line in routes.lines() {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        let device = words.windows(2).find(|pair| pair[0] == "dev").map_or("?", |pair| pair[1]);
+        let device = words
+            .windows(2)
+            .find(|pair| pair[0] == "dev")
+            .map_or("?", |pair| pair[1]);
         let Some(there) = words.first().and_then(|word| Network::parse(word)) else {
             continue;
         };
         for (network, _) in wanted.iter().filter(|(_, wanted)| wanted.overlaps(there)) {
             if device != BRIDGE {
                 problems.push(Problem::new(
-                    format!("the network {network} is needed, and {} leads to {device}", words[0]),
-                    format!("`ip route delete {}` takes that route away, if nobody needs it", words[0]),
+                    format!(
+                        "the network {network} is needed, and {} leads to {device}",
+                        words[0]
+                    ),
+                    format!(
+                        "`ip route delete {}` takes that route away, if nobody needs it",
+                        words[0]
+                    ),
                 ));
             }
         }
@@ -114,7 +130,10 @@ mod tests {
         assert_eq!(judge(routes), []);
         let said = judge("10.96.0.0/12 dev tun0\n");
         assert_eq!(said.len(), 1);
-        assert!(said[0].what.contains("10.96.0.0/12 leads to tun0"), "{said:?}");
+        assert!(
+            said[0].what.contains("10.96.0.0/12 leads to tun0"),
+            "{said:?}"
+        );
         assert!(said[0].cure.contains("ip route delete 10.96.0.0/12"));
     }
 
@@ -124,6 +143,10 @@ mod tests {
         let number = listener.local_addr().unwrap().port();
         assert!(is_taken((Ipv4Addr::LOCALHOST, number)));
         drop(listener);
-        assert!(port((Ipv4Addr::LOCALHOST, number)).what.contains(&number.to_string()));
+        assert!(
+            port((Ipv4Addr::LOCALHOST, number))
+                .what
+                .contains(&number.to_string())
+        );
     }
 }

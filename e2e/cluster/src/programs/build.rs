@@ -47,7 +47,9 @@ impl GoVersion {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim().trim_start_matches("go");
         let mut numbers = text.split('.').map(|number| {
-            let digits = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+            let digits = number
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(number.len());
             number[..digits].parse::<u32>().ok()
         });
         Some(Self {
@@ -66,7 +68,9 @@ impl fmt::Display for GoVersion {
 
 /// The Go on the path.
 pub(crate) fn installed_go() -> Option<GoVersion> {
-    let said = Command::line("go env GOVERSION").env("GOTOOLCHAIN", "local").output();
+    let said = Command::line("go env GOVERSION")
+        .env("GOTOOLCHAIN", "local")
+        .output();
     GoVersion::parse(&said.ok()?)
 }
 
@@ -75,7 +79,9 @@ pub(super) fn build(module: &Module, bin: &Path, progress: Progress) -> Result<(
     if bin.is_dir() {
         return Ok(());
     }
-    let place = bin.parent().expect("programs have a directory of their own");
+    let place = bin
+        .parent()
+        .expect("programs have a directory of their own");
     let tools = place.parent().expect("which has one above it");
     make_directory(tools)?;
     // A second build of the same would only take longer: it waits for the first.
@@ -83,7 +89,9 @@ pub(super) fn build(module: &Module, bin: &Path, progress: Progress) -> Result<(
     if bin.is_dir() {
         return Ok(());
     }
-    let scratch = tempfile::Builder::new().prefix(".building-").tempdir_in(tools);
+    let scratch = tempfile::Builder::new()
+        .prefix(".building-")
+        .tempdir_in(tools);
     let scratch = scratch.doing(|| format!("make a directory in {}", tools.display()))?;
     let log = tools.join(format!("{}.log", module.name));
     let shown = Shown::new(module, progress);
@@ -122,7 +130,11 @@ fn run(module: &Module, bin: &Path, log: &Path, shown: &Shown) -> Result<()> {
         shown.word();
     }
     let status = child.wait().doing(doing)?;
-    if status.success() { Ok(()) } else { Err(failed(module, &status.to_string(), log)) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(failed(module, &status.to_string(), log))
+    }
 }
 
 fn failed(module: &Module, status: &str, log: &Path) -> Error {
@@ -157,8 +169,14 @@ fn lines_of(pipe: process::ChildStderr) -> mpsc::Receiver<String> {
     // Bounded: a reader that is slow makes the writer wait.
     let (sender, receiver) = mpsc::sync_channel(64);
     thread::spawn(move || {
-        for line in BufReader::new(pipe).split(b'\n').map_while(std::io::Result::ok) {
-            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+        for line in BufReader::new(pipe)
+            .split(b'\n')
+            .map_while(std::io::Result::ok)
+        {
+            if sender
+                .send(String::from_utf8_lossy(&line).into_owned())
+                .is_err()
+            {
                 break;
             }
         }
@@ -181,7 +199,9 @@ impl Shown {
             Progress::Shown => ProgressBar::new_spinner(),
             Progress::Hidden => ProgressBar::hidden(),
         };
-        let style = ProgressStyle::with_template("{spinner} {prefix}: {pos} packages, {elapsed} {wide_msg}");
+        let style = ProgressStyle::with_template(
+            "{spinner} {prefix}: {pos} packages, {elapsed} {wide_msg}",
+        );
         bar.set_style(style.expect("the template is right"));
         bar.set_prefix(module.name);
         bar.enable_steady_tick(Duration::from_millis(200));
@@ -209,7 +229,10 @@ impl Shown {
         if self.last_word.get().elapsed() >= WORD_EVERY {
             self.last_word.set(Instant::now());
             let seconds = self.since.elapsed().as_secs();
-            self.say(&format!("{} packages after {seconds} s", self.bar.position()));
+            self.say(&format!(
+                "{} packages after {seconds} s",
+                self.bar.position()
+            ));
         }
     }
 
@@ -218,7 +241,10 @@ impl Shown {
         self.bar.finish_and_clear();
         let seconds = self.since.elapsed().as_secs_f64();
         if self.progress == Progress::Shown {
-            eprintln!("{}: built in {seconds:.0} s, {packages} packages", self.module);
+            eprintln!(
+                "{}: built in {seconds:.0} s, {packages} packages",
+                self.module
+            );
         }
     }
 

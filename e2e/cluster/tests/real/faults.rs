@@ -13,15 +13,27 @@ use crate::kubectl::{Kubectl, answers, until};
 const DATAGRAM_MAX: Duration = Duration::from_millis(500);
 
 fn of_pod(kubectl: &Kubectl, pod: &str, path: &str) -> String {
-    kubectl.run(&format!("get pod --namespace=demo {pod} --output=jsonpath={{{path}}}"))
+    kubectl.run(&format!(
+        "get pod --namespace=demo {pod} --output=jsonpath={{{path}}}"
+    ))
 }
 
 pub(crate) fn kill(cluster: &Cluster, kubectl: &Kubectl) {
-    let restarts = || of_pod(kubectl, "web-0", ".status.containerStatuses[0].restartCount");
+    let restarts = || {
+        of_pod(
+            kubectl,
+            "web-0",
+            ".status.containerStatuses[0].restartCount",
+        )
+    };
     assert_eq!(restarts(), "0");
     assert_eq!(cluster.kill_pod("demo", "web-0").unwrap(), 1);
     until("a restart", || restarts() == "1");
-    let reason = of_pod(kubectl, "web-0", ".status.containerStatuses[0].lastState.terminated.exitCode");
+    let reason = of_pod(
+        kubectl,
+        "web-0",
+        ".status.containerStatuses[0].lastState.terminated.exitCode",
+    );
     assert_eq!(reason, "137");
     kubectl.wait("--for=condition=Ready pod/web-0");
     let said = cluster.kill_pod("demo", "nobody").unwrap_err().to_string();
@@ -35,7 +47,14 @@ pub(crate) fn freeze(cluster: &Cluster, kubectl: &Kubectl) {
     assert!(!answers(&url));
     frozen.mend().unwrap();
     until("an answer after the thaw", || answers(&url));
-    assert_eq!(of_pod(kubectl, "web-1", ".status.containerStatuses[0].restartCount"), "0");
+    assert_eq!(
+        of_pod(
+            kubectl,
+            "web-1",
+            ".status.containerStatuses[0].restartCount"
+        ),
+        "0"
+    );
 }
 
 pub(crate) fn cut(cluster: &Cluster) {
@@ -66,7 +85,9 @@ fn hears(cluster: &Cluster, node: NodeNumber) -> bool {
     // Where its own cable is pulled, it may even fail to say it.
     let _ = cluster.run_in(node, &["bash", "-c", &script]);
     let mut bytes = [0; 16];
-    socket.recv(&mut bytes).is_ok_and(|length| bytes[..length].starts_with(b"heard"))
+    socket
+        .recv(&mut bytes)
+        .is_ok_and(|length| bytes[..length].starts_with(b"heard"))
 }
 
 pub(crate) fn fill(cluster: &Cluster, kubectl: &Kubectl) {
@@ -80,7 +101,10 @@ pub(crate) fn fill(cluster: &Cluster, kubectl: &Kubectl) {
     let (written, said) = kubectl.shell("bounded", "head -c 100000 /dev/zero >/data/large");
     assert!(written, "{said}");
     // Not one that everybody shares.
-    let said = cluster.fill_volume("demo", "data-web-0").unwrap_err().to_string();
+    let said = cluster
+        .fill_volume("demo", "data-web-0")
+        .unwrap_err()
+        .to_string();
     assert!(said.contains("storageClassName: bounded"), "{said}");
 }
 
@@ -88,7 +112,10 @@ pub(crate) fn api_server(cluster: &Cluster, kubectl: &Kubectl) {
     let fault = cluster.stop_api_server().unwrap();
     assert!(!kubectl.attempt("get nodes --request-timeout=2s").0);
     let node = cluster.node(1).unwrap();
-    assert!(answers(&format!("http://{}:30080/", node.address())), "pods go on without it");
+    assert!(
+        answers(&format!("http://{}:30080/", node.address())),
+        "pods go on without it"
+    );
     fault.mend().unwrap();
     kubectl.run("get nodes");
 }
@@ -104,8 +131,11 @@ pub(crate) fn power(cluster: &Cluster, kubectl: &Kubectl) {
     let said = cluster.run_in(node, &["true"]).unwrap_err().to_string();
     assert!(said.contains("powered off"), "{said}");
     assert!(!answers(&format!("http://{}:30080/", node.address())));
-    let ready = "get node --no-headers --output=jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
-    until("it to be noticed", || kubectl.run(&format!("{ready} {host}")) == "Unknown");
+    let ready =
+        "get node --no-headers --output=jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
+    until("it to be noticed", || {
+        kubectl.run(&format!("{ready} {host}")) == "Unknown"
+    });
     off.mend().unwrap();
     assert_eq!(kubectl.run(&format!("{ready} {host}")), "True");
     until("the volume to be what it was", || {

@@ -30,7 +30,9 @@ impl Kubectl {
 
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.env("KUBECONFIG", &self.kubeconfig).args(line.split(' '));
+        command
+            .env("KUBECONFIG", &self.kubeconfig)
+            .args(line.split(' '));
         command
     }
 
@@ -59,7 +61,10 @@ impl Kubectl {
 
     pub(crate) fn apply(&self, manifest: &str) {
         let mut command = self.command("apply --filename=-");
-        let mut child = command.stdin(Stdio::piped()).spawn().expect("kubectl starts");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("kubectl starts");
         let mut input = child.stdin.take().expect("it is piped");
         input.write_all(manifest.as_bytes()).expect("it reads");
         drop(input);
@@ -101,6 +106,8 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Whether this address answers HTTP well within a short while.
 pub(crate) fn answers(url: &str) -> bool {
-    let curl = Command::new("curl").args(["--silent", "--fail", "--max-time", "2", url]).output();
+    let curl = Command::new("curl")
+        .args(["--silent", "--fail", "--max-time", "2", url])
+        .output();
     curl.expect("curl starts").status.success()
 }

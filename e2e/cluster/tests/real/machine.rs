@@ -9,14 +9,26 @@ use std::{
 
 /// Programs of which none may be left.
 const PROGRAMS: [&str; 9] = [
-    "containerd", "containerd-shim", "coredns", "etcd", "kube-", "kubelet", "local-path-prov", "runc",
+    "containerd",
+    "containerd-shim",
+    "coredns",
+    "etcd",
+    "kube-",
+    "kubelet",
+    "local-path-prov",
+    "runc",
     "unshare",
 ];
 
 /// Directories that programs of Kubernetes make where they are let.
 const PLACES: [&str; 7] = [
-    "/etc/cni", "/opt/cni", "/opt/local-path-provisioner", "/usr/libexec/kubernetes", "/var/lib/cni",
-    "/var/lib/kubelet", "/var/log/pods",
+    "/etc/cni",
+    "/opt/cni",
+    "/opt/local-path-provisioner",
+    "/usr/libexec/kubernetes",
+    "/var/lib/cni",
+    "/var/lib/kubelet",
+    "/var/log/pods",
 ];
 
 /// What is there, by what it is.
@@ -36,9 +48,18 @@ impl Machine {
             ("processes", processes()),
             ("loop devices", loops()),
             ("packet filters", filters()),
-            ("places", PLACES.iter().filter(|place| Path::new(place).exists()).map(|&place| place.into()).collect()),
+            (
+                "places",
+                PLACES
+                    .iter()
+                    .filter(|place| Path::new(place).exists())
+                    .map(|&place| place.into())
+                    .collect(),
+            ),
         ];
-        Self { facts: facts.into() }
+        Self {
+            facts: facts.into(),
+        }
     }
 
     pub(crate) fn assert_same_as(&self, before: &Self) {
@@ -46,7 +67,10 @@ impl Machine {
             let before = &before.facts[what];
             let left: Vec<_> = now.difference(before).collect();
             let gone: Vec<_> = before.difference(now).collect();
-            assert!(left.is_empty() && gone.is_empty(), "{what}: left {left:#?}, gone {gone:#?}");
+            assert!(
+                left.is_empty() && gone.is_empty(),
+                "{what}: left {left:#?}, gone {gone:#?}"
+            );
         }
     }
 }
@@ -61,27 +85,42 @@ fn lines(text: &str) -> BTreeSet<String> {
 
 fn names(directory: &str) -> BTreeSet<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 fn cgroups() -> BTreeSet<String> {
     let hierarchies = names("/sys/fs/cgroup").into_iter();
     let all = hierarchies.flat_map(|hierarchy| {
         let path = format!("/sys/fs/cgroup/{hierarchy}");
-        names(&path).into_iter().map(move |name| format!("{path}/{name}"))
+        names(&path)
+            .into_iter()
+            .map(move |name| format!("{path}/{name}"))
     });
     all.filter(|path| Path::new(path).is_dir()).collect()
 }
 
 fn sysctls() -> BTreeSet<String> {
-    let names = ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward"];
-    names.map(|name| format!("{name} = {}", read(&format!("/proc/sys/{name}")).trim())).into()
+    let names = [
+        "vm/overcommit_memory",
+        "kernel/panic",
+        "kernel/panic_on_oops",
+        "net/ipv4/ip_forward",
+    ];
+    names
+        .map(|name| format!("{name} = {}", read(&format!("/proc/sys/{name}")).trim()))
+        .into()
 }
 
 fn processes() -> BTreeSet<String> {
-    let pids = names("/proc").into_iter().filter(|name| name.parse::<i32>().is_ok());
+    let pids = names("/proc")
+        .into_iter()
+        .filter(|name| name.parse::<i32>().is_ok());
     let named = pids.map(|pid| format!("{} {pid}", read(&format!("/proc/{pid}/comm")).trim()));
-    named.filter(|name| PROGRAMS.iter().any(|program| name.starts_with(program))).collect()
+    named
+        .filter(|name| PROGRAMS.iter().any(|program| name.starts_with(program)))
+        .collect()
 }
 
 fn loops() -> BTreeSet<String> {
@@ -91,7 +130,12 @@ fn loops() -> BTreeSet<String> {
 }
 
 fn filters() -> BTreeSet<String> {
-    let saved = Command::new("iptables-save").output().expect("iptables is there");
+    let saved = Command::new("iptables-save")
+        .output()
+        .expect("iptables is there");
     let text = String::from_utf8_lossy(&saved.stdout).into_owned();
-    text.lines().filter(|line| line.starts_with("-A")).map(str::to_owned).collect()
+    text.lines()
+        .filter(|line| line.starts_with("-A"))
+        .map(str::to_owned)
+        .collect()
 }

@@ -4,6 +4,9 @@
 //! It needs root and Debian's packages; `KVASIR_WITHOUT_ROOT` leaves it out. A cluster that runs in the
 //! default place is taken down first, its objects kept on disk.
 
+// A step that cannot be taken fails the test, with what it says.
+#![allow(clippy::unwrap_used)]
+
 mod faults;
 mod kubectl;
 mod machine;
@@ -49,18 +52,39 @@ fn steps(cluster: &Cluster) {
             progress: Progress::Hidden,
         });
         assert!(again.unwrap_err().to_string().contains("up already"));
-        assert_eq!(Cluster::attach(cluster.home()).unwrap().topology(), cluster.topology());
+        assert_eq!(
+            Cluster::attach(cluster.home()).unwrap().topology(),
+            cluster.topology()
+        );
     });
-    step("nodes stand in zones", || workload::nodes_stand_in_zones(&kubectl));
-    step("pods have volumes, names and ports", || workload::start(cluster, &kubectl));
-    step("an image is packed, loaded and run", || workload::load_image(cluster, &kubectl));
+    step("nodes stand in zones", || {
+        workload::nodes_stand_in_zones(&kubectl)
+    });
+    step("pods have volumes, names and ports", || {
+        workload::start(cluster, &kubectl)
+    });
+    step("an image is packed, loaded and run", || {
+        workload::load_image(cluster, &kubectl)
+    });
     step("status shows what it costs", || workload::status(cluster));
-    step("a killed container starts again", || faults::kill(cluster, &kubectl));
-    step("a frozen pod stands still and goes on", || faults::freeze(cluster, &kubectl));
-    step("a cut node is cut, both ways and one way", || faults::cut(cluster));
-    step("a full volume is full, and only that one", || faults::fill(cluster, &kubectl));
-    step("the API server stops and starts", || faults::api_server(cluster, &kubectl));
-    step("a node without power comes back with its disk", || faults::power(cluster, &kubectl));
+    step("a killed container starts again", || {
+        faults::kill(cluster, &kubectl)
+    });
+    step("a frozen pod stands still and goes on", || {
+        faults::freeze(cluster, &kubectl)
+    });
+    step("a cut node is cut, both ways and one way", || {
+        faults::cut(cluster)
+    });
+    step("a full volume is full, and only that one", || {
+        faults::fill(cluster, &kubectl)
+    });
+    step("the API server stops and starts", || {
+        faults::api_server(cluster, &kubectl)
+    });
+    step("a node without power comes back with its disk", || {
+        faults::power(cluster, &kubectl)
+    });
 }
 
 fn step(what: &str, act: impl FnOnce()) {
