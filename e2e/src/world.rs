@@ -36,8 +36,8 @@ impl World {
                 let cluster = Cluster::attach_or_up(&Options::from_environment()?)?;
                 let programs = cluster.programs();
                 let kubectl = Kubectl::new(
-                    programs.kubectl(),
-                    programs.helm(),
+                    programs.kubectl.clone(),
+                    programs.helm.clone(),
                     Some(cluster.kubeconfig().to_owned()),
                 );
                 (Some(cluster), kubectl)

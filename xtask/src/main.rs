@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod cluster;
 mod command;
 mod faults;
 mod fuzz;
@@ -88,6 +89,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// A real Kubernetes with several nodes on this machine, without Docker.
+    ///
+    /// `cargo xtask cluster --help` tells what can be asked; docs/cluster.md how it is made.
+    #[command(disable_help_flag = true)]
+    Cluster {
+        /// Passed on to the cluster's program, such as `up --nodes 3`, `status` or `down`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Runs everything that CI runs: format, lints, licences, documentation, tidy, tests, the
     /// simulation, its planted bugs, a minute of faults.
     ///
@@ -111,6 +121,7 @@ fn main() -> ExitCode {
         Task::Fuzz { minutes, targets } => fuzz::run(&root, minutes, &targets),
         Task::Bench { arguments } => bench::run(&root, &arguments),
         Task::Faults { arguments } => faults::run(&root, &arguments),
+        Task::Cluster { arguments } => cluster::run(&root, &arguments),
         Task::Ci { without_root } => ci::run(&root, without_root),
     };
     match done {

@@ -18,6 +18,9 @@ pub(crate) fn run(root: &Path, without_root: bool) -> Result<()> {
     let left_out = needs::check(without_root)?;
     let arguments = ["test", "--workspace", "--locked", "--no-fail-fast"];
     let mut command = Command::new(root, "cargo", &arguments);
+    if without_root {
+        command = command.env("KVASIR_WITHOUT_ROOT", "1");
+    }
     println!("{command}");
     // One pipe for both, so that every result stands behind the name of what was run.
     let (output, input) = std::io::pipe().context("cannot make a pipe")?;

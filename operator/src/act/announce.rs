@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use kvcore::{
-    placement::{MemberId, Placement},
+    placement::Placement,
     wire::{Secret, admin as proof},
 };
 use serde::Deserialize;
@@ -73,7 +73,6 @@ async fn tell(
         return Err(format!("{} is another process now", one.address));
     }
     let asked = (proof::PUT_PLACEMENT, body);
-    let process = MemberId(given.process);
-    let proof = proof::authorization(secret, process, &given.nonce, asked);
+    let proof = proof::authorization(secret, given.process, &given.nonce, asked);
     http.put(&one.address, "/placement", &proof, body.to_vec()).await
 }

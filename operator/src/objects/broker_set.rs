@@ -7,8 +7,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            ConfigMapVolumeSource, ContainerPort, Lifecycle, LifecycleHandler, PodTemplateSpec,
-            SleepAction, Volume,
+            ConfigMapVolumeSource, ContainerPort, PodTemplateSpec, Volume,
         },
     },
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
@@ -24,7 +23,7 @@ const SEEDS_VOLUME: &str = "seeds";
 const SEEDS_DIRECTORY: &str = "/etc/kvasir/seeds";
 
 /// How long a broker that goes serves on, in seconds: until every node knows that it goes.
-const LEAVE_SECONDS: i64 = 5;
+const LEAVE_SECONDS: u32 = 5;
 
 /// Builds the Deployment.
 pub(super) fn build(wanted: &Validated, secret: &str) -> Deployment {
@@ -59,6 +58,7 @@ fn template(wanted: &Validated, secret: &str) -> PodTemplateSpec {
         format!("--servers={SEEDS_DIRECTORY}/{}", seeds::FILE),
         "--no-bootstrap".to_owned(),
         "--serve-only".to_owned(),
+        format!("--drain={LEAVE_SECONDS}"),
         format!("--line=0.0.0.0:{LINE_PORT}"),
         format!("--http=0.0.0.0:{HTTP_PORT}"),
         "--log-format=json".to_owned(),
@@ -75,15 +75,6 @@ fn template(wanted: &Validated, secret: &str) -> PodTemplateSpec {
     container.ports = Some(vec![port("line", LINE_PORT), port("http", HTTP_PORT)]);
     container.liveness_probe = Some(pod::probe("/healthz", "http", (10, 3)));
     container.readiness_probe = Some(pod::probe("/readyz", "http", (2, 2)));
-    container.lifecycle = Some(Lifecycle {
-        pre_stop: Some(LifecycleHandler {
-            sleep: Some(SleepAction {
-                seconds: LEAVE_SECONDS,
-            }),
-            ..LifecycleHandler::default()
-        }),
-        ..Lifecycle::default()
-    });
     let volume = Volume {
         name: SEEDS_VOLUME.to_owned(),
         config_map: Some(ConfigMapVolumeSource {

@@ -100,6 +100,8 @@ pub(super) const ARROWS: &[(&str, &[&str])] = &[
     // They judge the product: what it gets wrong they must not share.
     ("history-checker", &[]),
     ("torture", &[]),
+    // It knows Kubernetes, and nothing of the product.
+    ("kvasir-cluster", &[]),
     ("xtask", &[]),
 ];
 
@@ -112,6 +114,8 @@ pub(super) const OUT_OF_REACH: &[(&str, &[&str])] = &[
     ("kvctl", &["kube"]),
     ("sim", &["kube"]),
     ("fuzz-targets", &["kube"]),
+    // It stays quick to build: tests and automation wait for it.
+    ("kvasir-cluster", &["kube", "tokio"]),
 ];
 
 /// Where a banned word is looked for.
