@@ -6,6 +6,7 @@ mod cluster;
 mod command;
 mod faults;
 mod fuzz;
+mod image;
 mod sanitize;
 mod setup;
 mod sim;
@@ -80,6 +81,11 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Makes the container images without a container engine, and lists what is in them.
+    ///
+    /// Needs umoci, and Debian for the libraries. docs/images.md has the rest, and how Docker makes
+    /// the same.
+    Image(image::Arguments),
     /// Throws faults at a local cluster under load, and checks what its clients saw.
     ///
     /// `cargo xtask faults --help` tells what can be asked; docs/faults.md what it means.
@@ -120,6 +126,7 @@ fn main() -> ExitCode {
         Task::Sim { arguments } => sim::run(&root, &arguments),
         Task::Fuzz { minutes, targets } => fuzz::run(&root, minutes, &targets),
         Task::Bench { arguments } => bench::run(&root, &arguments),
+        Task::Image(arguments) => image::run(&root, &arguments),
         Task::Faults { arguments } => faults::run(&root, &arguments),
         Task::Cluster { arguments } => cluster::run(&root, &arguments),
         Task::Ci { without_root } => ci::run(&root, without_root),
