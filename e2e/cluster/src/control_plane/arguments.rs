@@ -95,6 +95,9 @@ pub(super) fn controller_manager(home: &Home) -> Vec<String> {
         // A node that lost its power is noticed after this long instead of twice that.
         "--node-monitor-grace-period=20s".to_owned(),
         "--node-monitor-period=2s".to_owned(),
+        // Its start is hundreds of small requests; the limits are for clusters that are shared.
+        "--kube-api-qps=200".to_owned(),
+        "--kube-api-burst=400".to_owned(),
         // Volumes made by hand are bound at once instead of after 15 s.
         "--pvclaimbinder-sync-period=1s".to_owned(),
     ]);
