@@ -36,11 +36,21 @@ fn a_cluster_works_breaks_mends_and_leaves_nothing_behind() {
     if ended.is_err() {
         Kubectl::of(&cluster).show_everything();
     }
+    // Objects and volumes stay on disk, and nothing else.
+    cluster.down(Wipe::Nothing).unwrap();
+    if let Err(panic) = ended {
+        std::panic::resume_unwind(panic);
+    }
+    Machine::now().assert_same_as(&before);
+    let cluster = Cluster::up(&options).unwrap();
+    let ended = std::panic::catch_unwind(|| workload::is_back(&cluster));
     cluster.down(Wipe::State).unwrap();
     if let Err(panic) = ended {
         std::panic::resume_unwind(panic);
     }
     Machine::now().assert_same_as(&before);
+    let gone = Cluster::attach(&options.home).unwrap_err().to_string();
+    assert!(gone.contains("cluster up"), "{gone}");
 }
 
 fn steps(cluster: &Cluster) {
