@@ -149,7 +149,7 @@ mod tests {
     fn nothing_is_said_twice_and_files_are_the_cluster_s_own() {
         let home = Home::from_environment()
             .unwrap()
-            .with_root(PathBuf::from("/the/home"));
+            .with_root(PathBuf::from("/a/place"));
         for arguments in [
             etcd(&home),
             api_server(&home),
@@ -167,7 +167,7 @@ mod tests {
             assert_eq!(names.len(), all, "{arguments:?}");
             let paths = arguments.iter().filter_map(|a| a.split_once("=/"));
             for (name, path) in paths {
-                assert!(path.starts_with("the/home/"), "{name} {path}");
+                assert!(path.starts_with("a/place/"), "{name} {path}");
             }
         }
     }

@@ -62,10 +62,8 @@ fn steps(cluster: &Cluster) {
             progress: Progress::Hidden,
         });
         assert!(again.unwrap_err().to_string().contains("up already"));
-        assert_eq!(
-            Cluster::attach(cluster.home()).unwrap().topology(),
-            cluster.topology()
-        );
+        let attached = Cluster::attach(cluster.home()).unwrap();
+        assert_eq!(attached.topology(), cluster.topology());
     });
     step("nodes stand in zones", || {
         workload::nodes_stand_in_zones(&kubectl)
