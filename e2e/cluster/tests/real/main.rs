@@ -66,32 +66,32 @@ fn steps(cluster: &Cluster) {
         assert_eq!(attached.topology(), cluster.topology());
     });
     step("nodes stand in zones", || {
-        workload::nodes_stand_in_zones(&kubectl)
+        workload::nodes_stand_in_zones(&kubectl);
     });
     step("pods have volumes, names and ports", || {
-        workload::start(cluster, &kubectl)
+        workload::start(cluster, &kubectl);
     });
     step("an image is packed, loaded and run", || {
-        workload::load_image(cluster, &kubectl)
+        workload::load_image(cluster, &kubectl);
     });
     step("status shows what it costs", || workload::status(cluster));
     step("a killed container starts again", || {
-        faults::kill(cluster, &kubectl)
+        faults::kill(cluster, &kubectl);
     });
     step("a frozen pod stands still and goes on", || {
-        faults::freeze(cluster, &kubectl)
+        faults::freeze(cluster, &kubectl);
     });
     step("a cut node is cut, both ways and one way", || {
-        faults::cut(cluster)
+        faults::cut(cluster);
     });
     step("a full volume is full, and only that one", || {
-        faults::fill(cluster, &kubectl)
+        faults::fill(cluster, &kubectl);
     });
     step("the API server stops and starts", || {
-        faults::api_server(cluster, &kubectl)
+        faults::api_server(cluster, &kubectl);
     });
     step("a node without power comes back with its disk", || {
-        faults::power(cluster, &kubectl)
+        faults::power(cluster, &kubectl);
     });
 }
 
