@@ -79,8 +79,12 @@ impl Cluster {
     /// Takes minutes the first time, while programs are built; some ten seconds from then on. What
     /// is left of a run that died is cleared away first. Where it fails, nothing is left running.
     pub fn up(options: &Options) -> Result<Self> {
+        let lock = options.home.lock()?;
+        Self::up_under(&lock, options)
+    }
+
+    fn up_under(_lock: &std::fs::File, options: &Options) -> Result<Self> {
         let home = &options.home;
-        let _lock = home.lock()?;
         match State::of(home)? {
             State::Up(topology) => {
                 return Err(Error::AlreadyUp {
@@ -118,10 +122,11 @@ impl Cluster {
         }
     }
 
-    /// The one that runs, else a new one.
+    /// The one that runs, else a new one. Of several callers at once one starts it, and all get it.
     pub fn attach_or_up(options: &Options) -> Result<Self> {
+        let lock = options.home.wait_for_lock()?;
         match Self::attach(&options.home) {
-            Err(Error::NotUp) => Self::up(options),
+            Err(Error::NotUp) => Self::up_under(&lock, options),
             attached => attached,
         }
     }

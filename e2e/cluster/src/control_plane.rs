@@ -95,7 +95,11 @@ impl Part {
     pub(crate) fn stop(self, home: &Home) -> Result<()> {
         let daemon = self.daemon(home);
         if let Some(process) = daemon.running() {
-            process.end()?;
+            match self {
+                Self::Etcd => process.end()?,
+                // They keep nothing, and would take seconds to say goodbye.
+                _ => process.kill()?,
+            }
         }
         daemon.forget()
     }

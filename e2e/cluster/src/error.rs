@@ -20,7 +20,7 @@ pub enum Error {
     },
     /// Some of its processes run and some ended.
     #[error(
-        "the cluster is half up: {ended} ended by themselves (logs are in {logs}). `cargo xtask cluster down` ends the rest"
+        "the cluster is half up; ended without being asked to: {ended} (logs are in {logs}). `cargo xtask cluster down` ends the rest"
     )]
     HalfUp {
         /// Which processes ended.

@@ -9,7 +9,9 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::{
     error::{Doing, Error, Result},
+    limits::LOCK_MAX,
     topology::NodeNumber,
+    wait::{Look, wait_for},
 };
 
 /// Names the directory of the cluster.
@@ -131,6 +133,17 @@ impl Home {
             make_directory(&directory)?;
         }
         Ok(())
+    }
+
+    /// The same, but waits for whoever holds it.
+    pub(crate) fn wait_for_lock(&self) -> Result<fs::File> {
+        wait_for("others to start or stop the cluster", LOCK_MAX, || {
+            Ok(match self.lock() {
+                Ok(lock) => Look::Seen(lock),
+                Err(Error::Refused(why)) => Look::NotYet(why),
+                Err(error) => return Err(error),
+            })
+        })
     }
 
     /// Keeps a second command out while one starts or stops things; let go when dropped.

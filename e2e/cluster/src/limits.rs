@@ -48,5 +48,8 @@ pub(crate) const BUILD_MAX: Duration = Duration::from_mins(45);
 /// How long a cluster may look half up because something is being stopped on purpose.
 pub(crate) const SETTLED_MAX: Duration = Duration::from_secs(3);
 
+/// How long another command may take to start or stop a cluster, programs that it builds included.
+pub(crate) const LOCK_MAX: Duration = Duration::from_hours(1);
+
 /// How much of what a failed command said is shown.
 pub(crate) const SAID_BYTES_MAX: usize = 4096;

@@ -24,7 +24,7 @@ pub(super) fn status(status: &Status) -> Result<()> {
     usage.add_row(row("all", processes, mebibytes, cores));
     let mut text = format!("{nodes}\n");
     for (part, _) in status.control_plane.iter().filter(|(_, runs)| !runs) {
-        text += &format!("{part} does not run\n");
+        text.extend([part, " does not run\n"]);
     }
     write!(std::io::stdout(), "{text}\n{usage}\n").context("cannot write to the standard output")
 }

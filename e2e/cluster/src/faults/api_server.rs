@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Cluster {
-    /// Ends the API server. What it knows is in etcd, and is there again when the fault is mended.
+    /// Ends the API server at once. What it knows is in etcd, and is there again when the fault is mended.
     pub fn stop_api_server(&self) -> Result<Fault> {
         Part::ApiServer.stop(self.home())?;
         let cluster = self.clone();

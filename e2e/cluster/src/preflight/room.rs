@@ -15,14 +15,9 @@ const HEALTH_PORTS: [u16; 2] = [10257, 10259];
 
 /// What is taken by somebody else.
 pub(super) fn problems() -> Result<Vec<Problem>> {
-    let mut problems: Vec<Problem> = ports()
-        .into_iter()
-        .filter(|at| is_taken(*at))
-        .map(port)
-        .collect();
+    let taken: Vec<(Ipv4Addr, u16)> = ports().into_iter().filter(|at| is_taken(*at)).collect();
     let routes = Command::line("ip -4 route show").output()?;
-    problems.extend(judge(&routes));
-    Ok(problems)
+    Ok(in_use(&taken).into_iter().chain(judge(&routes)).collect())
 }
 
 fn ports() -> Vec<(Ipv4Addr, u16)> {
@@ -36,14 +31,22 @@ fn is_taken(at: (Ipv4Addr, u16)) -> bool {
     TcpListener::bind(at).is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
 }
 
-fn port((address, port): (Ipv4Addr, u16)) -> Problem {
-    Problem::new(
-        format!("{address}:{port} is in use"),
+/// One problem, however many there are: most often it is one other cluster that has all of them.
+fn in_use(taken: &[(Ipv4Addr, u16)]) -> Option<Problem> {
+    let (_, first) = taken.first()?;
+    let names = taken
+        .iter()
+        .map(|(address, port)| format!("{address}:{port}"));
+    Some(Problem::new(
         format!(
-            "`ss -ltnp 'sport = :{port}'` shows by whom; a cluster with another directory is ended by \
+            "somebody listens on {}",
+            names.collect::<Vec<_>>().join(", ")
+        ),
+        format!(
+            "`ss -ltnp 'sport = :{first}'` shows who; a cluster with another directory is ended by \
              `cargo xtask cluster --home DIRECTORY down`"
         ),
-    )
+    ))
 }
 
 /// Routes of others that lead where nodes, pods or Services will be.
@@ -142,11 +145,11 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let number = listener.local_addr().unwrap().port();
         assert!(is_taken((Ipv4Addr::LOCALHOST, number)));
-        drop(listener);
+        assert_eq!(in_use(&[]), None);
+        let both = in_use(&[(Ipv4Addr::LOCALHOST, number), (HOST_ADDRESS, 6443)]).unwrap();
         assert!(
-            port((Ipv4Addr::LOCALHOST, number))
-                .what
-                .contains(&number.to_string())
+            both.what
+                .contains(&format!("127.0.0.1:{number}, 172.30.0.1:6443"))
         );
     }
 }

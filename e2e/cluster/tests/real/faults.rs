@@ -94,11 +94,17 @@ pub(crate) fn fill(cluster: &Cluster, kubectl: &Kubectl) {
     let write = |pod: &str| kubectl.shell(pod, "echo more >>/data/file && sync /data/file");
     assert!(write("bounded").0);
     let full = cluster.fill_volume("demo", "bounded").unwrap();
-    let (written, said) = kubectl.shell("bounded", "head -c 100000 /dev/zero >/data/large");
+    let (written, said) = kubectl.shell(
+        "bounded",
+        "dd if=/dev/zero of=/data/large bs=1000 count=100",
+    );
     assert!(!written && said.contains("No space left"), "{said}");
     assert!(write("web-0").0, "another volume has room");
     full.mend().unwrap();
-    let (written, said) = kubectl.shell("bounded", "head -c 100000 /dev/zero >/data/large");
+    let (written, said) = kubectl.shell(
+        "bounded",
+        "dd if=/dev/zero of=/data/large bs=1000 count=100",
+    );
     assert!(written, "{said}");
     // Not one that everybody shares.
     let said = cluster

@@ -114,9 +114,10 @@ fn sysctls() -> BTreeSet<String> {
 }
 
 fn processes() -> BTreeSet<String> {
-    let pids = names("/proc")
-        .into_iter()
-        .filter(|name| name.parse::<i32>().is_ok());
+    let pids = names("/proc").into_iter().filter(|name| {
+        // What has ended and waits for init(1) to ask how is not there any more.
+        name.parse::<i32>().is_ok() && !read(&format!("/proc/{name}/stat")).contains(") Z ")
+    });
     let named = pids.map(|pid| format!("{} {pid}", read(&format!("/proc/{pid}/comm")).trim()));
     named
         .filter(|name| PROGRAMS.iter().any(|program| name.starts_with(program)))

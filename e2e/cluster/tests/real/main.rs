@@ -36,11 +36,21 @@ fn a_cluster_works_breaks_mends_and_leaves_nothing_behind() {
     if ended.is_err() {
         Kubectl::of(&cluster).show_everything();
     }
+    // Objects and volumes stay on disk, and nothing else.
+    cluster.down(Wipe::Nothing).unwrap();
+    if let Err(panic) = ended {
+        std::panic::resume_unwind(panic);
+    }
+    Machine::now().assert_same_as(&before);
+    let cluster = Cluster::up(&options).unwrap();
+    let ended = std::panic::catch_unwind(|| workload::is_back(&cluster));
     cluster.down(Wipe::State).unwrap();
     if let Err(panic) = ended {
         std::panic::resume_unwind(panic);
     }
     Machine::now().assert_same_as(&before);
+    let gone = Cluster::attach(&options.home).unwrap_err().to_string();
+    assert!(gone.contains("cluster up"), "{gone}");
 }
 
 fn steps(cluster: &Cluster) {
@@ -52,38 +62,36 @@ fn steps(cluster: &Cluster) {
             progress: Progress::Hidden,
         });
         assert!(again.unwrap_err().to_string().contains("up already"));
-        assert_eq!(
-            Cluster::attach(cluster.home()).unwrap().topology(),
-            cluster.topology()
-        );
+        let attached = Cluster::attach(cluster.home()).unwrap();
+        assert_eq!(attached.topology(), cluster.topology());
     });
     step("nodes stand in zones", || {
-        workload::nodes_stand_in_zones(&kubectl)
+        workload::nodes_stand_in_zones(&kubectl);
     });
     step("pods have volumes, names and ports", || {
-        workload::start(cluster, &kubectl)
+        workload::start(cluster, &kubectl);
     });
     step("an image is packed, loaded and run", || {
-        workload::load_image(cluster, &kubectl)
+        workload::load_image(cluster, &kubectl);
     });
     step("status shows what it costs", || workload::status(cluster));
     step("a killed container starts again", || {
-        faults::kill(cluster, &kubectl)
+        faults::kill(cluster, &kubectl);
     });
     step("a frozen pod stands still and goes on", || {
-        faults::freeze(cluster, &kubectl)
+        faults::freeze(cluster, &kubectl);
     });
     step("a cut node is cut, both ways and one way", || {
-        faults::cut(cluster)
+        faults::cut(cluster);
     });
     step("a full volume is full, and only that one", || {
-        faults::fill(cluster, &kubectl)
+        faults::fill(cluster, &kubectl);
     });
     step("the API server stops and starts", || {
-        faults::api_server(cluster, &kubectl)
+        faults::api_server(cluster, &kubectl);
     });
     step("a node without power comes back with its disk", || {
-        faults::power(cluster, &kubectl)
+        faults::power(cluster, &kubectl);
     });
 }
 

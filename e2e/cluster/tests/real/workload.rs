@@ -85,16 +85,25 @@ pub(crate) fn load_image(cluster: &Cluster, kubectl: &Kubectl) {
         pack_image(&rootfs, &name, &config, &archive).unwrap();
         cluster.load_image(&archive).unwrap();
         kubectl.run(&format!(
-            "run loaded-{tag} --namespace=demo --restart=Never --image={name} --image-pull-policy=Never"
+            "run loaded-{tag} --restart=Never --image={name} --image-pull-policy=Never"
         ));
-        kubectl.wait(&format!(
-            "--for=jsonpath={{.status.phase}}=Succeeded pod/loaded-{tag}"
-        ));
-        assert_eq!(
-            kubectl.run(&format!("logs --namespace=demo loaded-{tag}")),
-            text
-        );
+        let done = format!("--for=jsonpath={{.status.phase}}=Succeeded pod/loaded-{tag}");
+        kubectl.run(&format!("wait --timeout=60s {done}"));
+        assert_eq!(kubectl.run(&format!("logs loaded-{tag}")), text);
     }
+}
+
+/// After a night: the pods run again, on what their volumes had.
+pub(crate) fn is_back(cluster: &Cluster) {
+    let kubectl = Kubectl::of(cluster);
+    kubectl.wait("--for=condition=Ready pod/web-0 pod/web-1 pod/web-2");
+    for node in cluster.topology().nodes() {
+        let url = format!("http://{}:30080/", node.address());
+        until(&url, || answers(&url));
+    }
+    let (read, said) = kubectl.shell("web-0", "cat /data/index.html");
+    // One line from each start.
+    assert!(read && said.lines().count() >= 2, "{said}");
 }
 
 pub(crate) fn status(cluster: &Cluster) {
