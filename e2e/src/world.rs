@@ -56,7 +56,7 @@ impl World {
             tag: arguments.tag.clone(),
         };
         if let (Some(cluster), Some(images)) = (&world.cluster, &arguments.images) {
-            for name in ["kvasir", "kvasir-operator"] {
+            for name in ["kvasir", "operator"] {
                 cluster.load_image(&images.join(format!("{name}.tar")))?;
             }
         }

@@ -24,9 +24,14 @@ const HEAD: &str = "# Written by `cargo xtask generate` from operator/src/crd.rs
 pub fn run(root: &Path) -> Result<()> {
     let definition = crd::definition();
     let yaml = serde_yaml::to_string(&definition)?;
+    // A chart that is uninstalled must not take every KvCluster with it.
+    let mut kept = definition.clone();
+    let annotations = kept.metadata.annotations.get_or_insert_default();
+    annotations.insert("helm.sh/resource-policy".to_owned(), "keep".to_owned());
+    let kept = serde_yaml::to_string(&kept)?;
     for (file, text) in [
         (CRD, format!("{HEAD}{yaml}")),
-        (CHART_CRD, format!("{HEAD}{yaml}")),
+        (CHART_CRD, format!("{HEAD}{kept}")),
         (REFERENCE, reference::text(&serde_json::to_value(&definition)?)),
     ] {
         let path = root.join(file);

@@ -89,6 +89,19 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     check_sizes(&rows)
 }
 
+/// Makes all images under their usual names; answers where they are.
+pub(crate) fn make(root: &Path) -> Result<PathBuf> {
+    let output = metadata(root)?.target_directory.as_std_path().join("images");
+    let arguments = Arguments {
+        only: None,
+        output: Some(output.clone()),
+        tag: None,
+        rootfs: None,
+    };
+    run(root, &arguments)?;
+    Ok(output)
+}
+
 /// Where the sources are from and how old they are.
 #[derive(Debug)]
 pub(crate) struct Origin {

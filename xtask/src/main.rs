@@ -4,8 +4,10 @@ mod bench;
 mod ci;
 mod cluster;
 mod command;
+mod e2e;
 mod faults;
 mod fuzz;
+mod generate;
 mod image;
 mod sanitize;
 mod setup;
@@ -86,6 +88,23 @@ enum Task {
     /// Needs umoci, and Debian for the libraries. docs/images.md has the rest, and how Docker makes
     /// the same.
     Image(image::Arguments),
+    /// Runs scenarios against a real Kubernetes, with images of this tree.
+    ///
+    /// Without names a smoke test, on a cluster that it starts. `cargo xtask e2e --help` tells what
+    /// can be asked; docs/kubernetes.md what a user sees.
+    #[command(disable_help_flag = true)]
+    E2e {
+        /// Passed on to the scenarios, such as `--all` or `pod_killed`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Writes what is made from the definition of KvCluster and from the chart: `crds/`,
+    /// `manifests/operator.yaml`, `docs/reference/kvcluster.md`, the chart's list of values.
+    Generate {
+        /// Write nothing, and fail where a file is not as it would be written.
+        #[arg(long)]
+        check: bool,
+    },
     /// Throws faults at a local cluster under load, and checks what its clients saw.
     ///
     /// `cargo xtask faults --help` tells what can be asked; docs/faults.md what it means.
@@ -127,6 +146,8 @@ fn main() -> ExitCode {
         Task::Fuzz { minutes, targets } => fuzz::run(&root, minutes, &targets),
         Task::Bench { arguments } => bench::run(&root, &arguments),
         Task::Image(arguments) => image::run(&root, &arguments),
+        Task::E2e { arguments } => e2e::run(&root, &arguments),
+        Task::Generate { check } => generate::run(&root, check),
         Task::Faults { arguments } => faults::run(&root, &arguments),
         Task::Cluster { arguments } => cluster::run(&root, &arguments),
         Task::Ci { without_root } => ci::run(&root, without_root),
