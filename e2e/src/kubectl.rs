@@ -99,13 +99,6 @@ impl Kubectl {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// A command that stays, such as `port-forward`, to be killed by its owner.
-    pub(crate) fn start(&self, arguments: &[&str]) -> Result<std::process::Child> {
-        let mut command = self.command(&self.program);
-        let command = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
-        command.spawn().context("cannot start kubectl")
-    }
-
     fn output(&self, arguments: &[&str], input: Option<&str>) -> Result<Output> {
         let mut command = self.command(&self.program);
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -3,6 +3,8 @@
 mod basic;
 mod delete;
 mod idle;
+mod node_lost;
+mod operator_killed;
 mod pod_killed;
 mod refused;
 
@@ -16,7 +18,6 @@ pub(crate) enum Needs {
     /// Any cluster.
     Kubernetes,
     /// Nodes that can be broken.
-    #[expect(dead_code, reason = "the scenarios that break nodes come next")]
     Nodes,
 }
 
@@ -63,6 +64,20 @@ pub(crate) const ALL: &[Scenario] = &[
         smoke: true,
         needs: Needs::Kubernetes,
         run: refused::run,
+    },
+    Scenario {
+        name: "node_lost",
+        what: "a node loses power: clients of a broker elsewhere go on within a second, and nothing is lost",
+        smoke: false,
+        needs: Needs::Nodes,
+        run: node_lost::run,
+    },
+    Scenario {
+        name: "operator_killed",
+        what: "the operator is killed ten times during a first apply: the end is the same",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: operator_killed::run,
     },
     Scenario {
         name: "idle",

@@ -14,7 +14,9 @@ mod status;
 
 use k8s_openapi::{
     api::core::v1::LocalObjectReference,
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+        CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    },
     apimachinery::pkg::api::resource::Quantity,
 };
 use kube::{CustomResource, CustomResourceExt, KubeSchema, core::Duration};
@@ -226,8 +228,25 @@ pub fn definition() -> CustomResourceDefinition {
     let mut definition = KvCluster::crd();
     for version in &mut definition.spec.versions {
         version.additional_printer_columns = Some(columns::columns());
+        let schema = version.schema.as_mut();
+        if let Some(schema) = schema.and_then(|schema| schema.open_api_v3_schema.as_mut()) {
+            drop_unknown_formats(schema);
+        }
     }
     definition
+}
+
+/// Kubernetes knows no unsigned integers, and says so at every apply; ranges say the same.
+fn drop_unknown_formats(schema: &mut JSONSchemaProps) {
+    if schema.format.as_deref().is_some_and(|format| format.starts_with("uint")) {
+        schema.format = None;
+    }
+    for field in schema.properties.iter_mut().flat_map(|fields| fields.values_mut()) {
+        drop_unknown_formats(field);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        drop_unknown_formats(items);
+    }
 }
 
 #[cfg(test)]

@@ -65,6 +65,12 @@ fn the_scale_subresource_and_the_columns_are_there() {
     assert_eq!(of(true), ["Brokers", "Moving", "Image"]);
 }
 
+#[test]
+fn no_format_is_one_that_kubernetes_does_not_know() {
+    let text = serde_json::to_string(&definition()).expect("it is JSON");
+    assert!(!text.contains("uint"), "the API server warns of it");
+}
+
 /// `kubectl apply` keeps the whole definition in an annotation of 256 KiB at most.
 #[test]
 fn the_definition_fits_an_annotation() {
