@@ -63,6 +63,25 @@ pub(crate) fn make(node: NodeNumber) -> Result<()> {
     Ok(())
 }
 
+/// Lets everything in a node go on that was frozen: what is frozen cannot even be killed.
+pub(crate) fn thaw(node: NodeNumber) -> Result<()> {
+    freezer()?.map_or(Ok(()), |freezer| thaw_tree(&freezer.join(node.cgroup())))
+}
+
+fn thaw_tree(directory: &Path) -> Result<()> {
+    // A cgroup that goes away meanwhile has nothing to thaw.
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            thaw_tree(&entry.path())?;
+        }
+    }
+    let own = directory.join("freezer.self_freezing");
+    if fs::read_to_string(own).is_ok_and(|own| own.trim() == "1") {
+        write_in_place(&directory.join("freezer.state"), "THAWED")?;
+    }
+    Ok(())
+}
+
 /// Removes a node's cgroups, once what was in them has ended.
 pub(crate) fn remove(node: NodeNumber) -> Result<()> {
     let hierarchies = hierarchies()?;

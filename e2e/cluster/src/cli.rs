@@ -1,5 +1,6 @@
 //! What can be asked for, and by which words.
 
+mod pack;
 mod show;
 
 use std::{
@@ -71,6 +72,8 @@ enum Task {
         #[arg(required = true, value_name = "FILE")]
         archives: Vec<PathBuf>,
     },
+    /// Packs programs or a directory into an archive that `load-image` and `docker load` read.
+    PackImage(Box<pack::Pack>),
     /// Cuts a node's power or network, mends it, or runs something inside.
     #[command(subcommand)]
     Node(Node),
@@ -170,6 +173,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Task::Status => show::status(&Cluster::attach(&home)?.status(STATUS_OVER)?)?,
         Task::Kubeconfig => print(&home.kubeconfig().display().to_string())?,
         Task::LoadImage { archives } => Cluster::attach(&home)?.load_images(&archives)?,
+        Task::PackImage(pack) => print(&pack::run(*pack)?)?,
         Task::Node(node) => return act(&Cluster::attach(&home)?, &node),
         Task::Tool { name } => print(&tool(&home, &name, Progress::Shown)?.display().to_string())?,
         Task::Build => drop(Programs::build(&home, Progress::Shown)?),

@@ -127,6 +127,7 @@ fn wait_containerd(home: &Home, node: NodeNumber) -> Result<()> {
 pub(crate) fn end(home: &Home, node: NodeNumber) -> Result<()> {
     let holder = holder(home, node);
     if let Some(process) = holder.running() {
+        cgroups::thaw(node)?;
         let first = process.child();
         process.kill()?;
         if let Some(first) = first {

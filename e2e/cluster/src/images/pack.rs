@@ -60,6 +60,8 @@ pub fn pack_image(
     umoci(&["config", "--image", &image])
         .args(options(config))
         .run()?;
+    // What the steps before the last one left.
+    umoci(&["gc", "--layout"]).arg(&layout).run()?;
     let index = layout.join("index.json");
     write_file(&index, named(&read_file(&index)?, reference)?)?;
     let packed = scratch.path().join("archive");

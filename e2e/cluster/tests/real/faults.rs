@@ -74,6 +74,37 @@ pub(crate) fn cut(cluster: &Cluster) {
     }
 }
 
+pub(crate) fn cut_between(cluster: &Cluster, kubectl: &Kubectl) {
+    let [one, two] = [1, 2].map(|number| cluster.node(number).unwrap());
+    let addresses = kubectl.run(
+        "get pods --namespace=demo --selector=app=web --output=jsonpath={range.items[*]}{.spec.nodeName}={.status.podIP}{\"\\n\"}{end}",
+    );
+    // A pod's own address, so that no proxy can choose another one, asked from `client`, which is on the first node.
+    let reaches = |node: &str| {
+        let address = addresses
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{node}=")));
+        let url = format!("http://{}:8080/", address.unwrap());
+        kubectl
+            .shell(
+                "client",
+                &format!("curl --silent --fail --max-time 2 {url}"),
+            )
+            .0
+    };
+    assert!(reaches("node2") && reaches("node3"));
+    let fault = cluster.cut_between(one, two).unwrap();
+    assert!(!reaches("node2") && reaches("node3"));
+    let url = format!("http://{}:30080/", two.address());
+    until(
+        "an answer to the machine through a node that is cut off from another",
+        || answers(&url),
+    );
+    fault.mend().unwrap();
+    assert!(reaches("node2"));
+    assert!(cluster.cut_between(one, one).is_err());
+}
+
 /// Whether the machine hears what the node says.
 fn hears(cluster: &Cluster, node: NodeNumber) -> bool {
     let socket = UdpSocket::bind("172.30.0.1:0").unwrap();
@@ -132,7 +163,10 @@ pub(crate) fn power(cluster: &Cluster, kubectl: &Kubectl) {
     let node = cluster.node(number).unwrap();
     let written = kubectl.shell("bounded", "echo kept >/data/kept && sync /data/kept");
     assert!(written.0, "{written:?}");
+    // What stands still has to end as well.
+    let frozen = cluster.freeze_pod("demo", "bounded").unwrap();
     let off = cluster.power_off(node).unwrap();
+    frozen.mend().unwrap();
     assert!(!cluster.is_on(node));
     let said = cluster.run_in(node, &["true"]).unwrap_err().to_string();
     assert!(said.contains("powered off"), "{said}");

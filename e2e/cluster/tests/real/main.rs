@@ -84,6 +84,9 @@ fn steps(cluster: &Cluster) {
     step("a cut node is cut, both ways and one way", || {
         faults::cut(cluster);
     });
+    step("two nodes do not hear each other", || {
+        faults::cut_between(cluster, &kubectl);
+    });
     step("a full volume is full, and only that one", || {
         faults::fill(cluster, &kubectl);
     });
