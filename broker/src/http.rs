@@ -1,13 +1,14 @@
 //! The broker's HTTP: health, readiness, status, figures, and the placement in use, which the
 //! cluster's author may renew.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures_util::{Stream, TryStreamExt};
 use kvcore::{placement::Placement, wire::admin::PUT_PLACEMENT};
 use kvnet::shutdown::Shutdown;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use warp::{
     Filter, Rejection, Reply,
     http::{StatusCode, header::CONTENT_TYPE},
@@ -16,7 +17,7 @@ use warp::{
 
 use crate::{
     control::{Control, NO_PLACEMENT, PushError},
-    limits::PLACEMENT_JSON_BYTES_MAX,
+    limits::{PLACEMENT_JSON_BYTES_MAX, PUSH_BODY_MS, PUSHES_MAX},
 };
 
 /// Serves until shutdown.
@@ -46,15 +47,23 @@ pub fn routes(
         let given = json!({ "broker": control.id(), "nonce": control.nonce() });
         reply::json(&given).into_response()
     });
+    let turns = Arc::new(Semaphore::new(PUSHES_MAX));
     let put_placement = warp::path("placement")
         .and(warp::path::end())
         .and(warp::put())
         .and(control.clone())
         .and(warp::header::optional::<String>("authorization"))
         .and(warp::body::content_length_limit(PLACEMENT_JSON_BYTES_MAX))
-        .and(warp::body::bytes())
-        .and_then(|control, authorization, body| async move {
-            Ok::<_, Infallible>(put(control, authorization, body).await)
+        .and(warp::body::stream())
+        .and_then(move |control, authorization, body| {
+            let turns = Arc::clone(&turns);
+            async move {
+                let answer = match receive(&turns, body).await {
+                    Ok(body) => put(control, authorization, body).await,
+                    Err(refused) => refused,
+                };
+                Ok::<_, Infallible>(answer)
+            }
         });
     healthz
         .or(readyz)
@@ -94,6 +103,33 @@ fn placement(control: &Control) -> Response {
 
 fn unavailable(body: &serde_json::Value) -> Response {
     reply::with_status(reply::json(body), StatusCode::SERVICE_UNAVAILABLE).into_response()
+}
+
+/// Reads a body whose length is limited already; an error is what the client is told.
+async fn receive<B: Buf>(
+    turns: &Semaphore,
+    body: impl Stream<Item = Result<B, warp::Error>>,
+) -> Result<Bytes, Response> {
+    let Ok(_turn) = turns.try_acquire() else {
+        let why = format!("more than {PUSHES_MAX} placements are being sent: try again");
+        return Err(text(StatusCode::SERVICE_UNAVAILABLE, &why));
+    };
+    let mut body = pin!(body);
+    let whole = async {
+        let mut bytes = BytesMut::new();
+        while let Some(piece) = body.try_next().await? {
+            bytes.put(piece);
+        }
+        Ok::<_, warp::Error>(bytes.freeze())
+    };
+    match timeout(Duration::from_millis(PUSH_BODY_MS), whole).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(text(StatusCode::BAD_REQUEST, &error)),
+        Err(_) => {
+            let why = format!("the body did not come within {PUSH_BODY_MS} ms");
+            Err(text(StatusCode::REQUEST_TIMEOUT, &why))
+        }
+    }
 }
 
 /// Uses a placement from who proves that they know the secret.

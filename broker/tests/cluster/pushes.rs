@@ -11,11 +11,16 @@ use kvcore::{
         admin::{PUT_PLACEMENT, authorization},
     },
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 use uuid::Uuid;
 
 use crate::{
     first_placement::{SECRET, Servers, servers},
-    process::{Process, say},
+    process::{Process, SOON, say},
 };
 
 /// Nobody listens there: a broker with this file learns nothing by itself.
@@ -171,4 +176,31 @@ async fn who_may_make_the_first_placement_takes_none_before() {
     let process = Process::start(home.path(), NOWHERE, &["--bootstrap"]).await;
     let (code, why) = process.push(&placement).await;
     assert_eq!((code, why.contains("--no-bootstrap")), (503, true), "{why}");
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_come_are_few_and_do_not_last() {
+    let servers = servers(3).await;
+    let placement = adopted(&servers).await;
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let process = Process::start(home.path(), NOWHERE, &["--no-bootstrap"]).await;
+    let mut halves = Vec::new();
+    for _ in 0..9 {
+        let mut socket = TcpStream::connect(process.http).await.expect("it listens");
+        let head = b"PUT /placement HTTP/1.1\r\nhost: test\r\ncontent-length: 1000\r\n\r\n{";
+        socket.write_all(head).await.expect("sent");
+        halves.push(socket);
+    }
+    let mut codes = Vec::new();
+    for mut socket in halves {
+        let mut answer = [0; 12];
+        let read = timeout(SOON, socket.read_exact(&mut answer)).await;
+        read.expect("in time").expect("answered");
+        codes.push(String::from_utf8_lossy(&answer[9..]).into_owned());
+    }
+    codes.sort();
+    assert_eq!(codes[..8], ["408"; 8]);
+    assert_eq!(codes[8], "503", "no more than eight are read at once");
+    let (code, why) = process.push(&placement).await;
+    assert_eq!(code, 200, "{why}");
 }
