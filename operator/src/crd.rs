@@ -107,7 +107,8 @@ pub struct KvClusterSpec {
     /// How fast data moves between servers.
     #[serde(default)]
     pub rebalance: Rebalance,
-    /// Image of servers and brokers. Default: the operator's own choice for its version.
+    /// Image of servers and brokers. Default: the one that the operator names when the cluster is made,
+    /// which stays when the operator is upgraded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,

@@ -21,6 +21,7 @@ use crate::{
     context::Context,
     crd::KvCluster,
     events,
+    names::Names,
     observe::{held, observe},
     observed::Observed,
     plan::{self, Plan, Stalled},
@@ -80,7 +81,8 @@ async fn turn(cluster: &KvCluster, context: &Context) -> Result<Action, Error> {
         return Ok(Action::await_change());
     }
     context.memory.begin(&reference, &cluster.uid().unwrap_or_default());
-    let wanted = match validate(cluster, &context.default_image) {
+    let image = image_in_use(cluster, context);
+    let wanted = match validate(cluster, image.as_deref().unwrap_or(&context.default_image)) {
         Ok(wanted) => wanted,
         Err(why) => {
             let previous = context.memory.status(&reference).or_else(|| cluster.status.clone());
@@ -106,6 +108,19 @@ async fn turn(cluster: &KvCluster, context: &Context) -> Result<Action, Error> {
     tell(cluster, &wanted, &observed, &plan, context).await?;
     acted?;
     Ok(Action::requeue(plan.recheck))
+}
+
+/// The image that the servers have: a `KvCluster` that names none keeps it when the operator, and with
+/// it the default, is upgraded.
+fn image_in_use(cluster: &KvCluster, context: &Context) -> Option<String> {
+    let names = Names {
+        namespace: cluster.namespace()?,
+        cluster: cluster.name_any(),
+    };
+    let set = ObjectRef::new(&names.server()).within(&names.namespace);
+    let set = context.caches.stateful_sets.get(&set)?;
+    let containers = &set.spec.as_ref()?.template.spec.as_ref()?.containers;
+    containers.first()?.image.clone()
 }
 
 /// Acts on the plan, unless the cluster is paused.
