@@ -3,10 +3,10 @@
 use std::{
     io::{BufRead, BufReader, Write as _},
     net::{SocketAddr, TcpStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// How long a connection may take, as the documentation advises clients.
 const CONNECT_MAX: Duration = Duration::from_millis(500);
@@ -70,5 +70,55 @@ impl Client {
             Some(value) => Ok(Some(value.to_owned())),
             None => bail!("GET {key}: {answer}"),
         }
+    }
+}
+
+/// What one client wrote, one key after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    acknowledged: Vec<u32>,
+    /// Writes that were answered by an error, or not at all.
+    pub(crate) failed: u32,
+    /// The longest wait for an answer.
+    pub(crate) longest: Duration,
+    next: u32,
+}
+
+impl Written {
+    /// Writes one more key.
+    pub(crate) fn one_more(&mut self, client: &mut Client) {
+        self.next += 1;
+        let number = self.next;
+        let asked = Instant::now();
+        match client.put(&format!("key-{number}"), &format!("value-{number}")) {
+            Ok(()) => self.acknowledged.push(number),
+            Err(error) => {
+                self.failed += 1;
+                println!("write {number}: {error:#}");
+            }
+        }
+        self.longest = self.longest.max(asked.elapsed());
+    }
+
+    /// In a sentence.
+    pub(crate) fn told(&self) -> String {
+        format!(
+            "{} writes acknowledged, {} failed, the longest took {} ms",
+            self.acknowledged.len(),
+            self.failed,
+            self.longest.as_millis()
+        )
+    }
+
+    /// Reads everything back that was acknowledged.
+    pub(crate) fn check(&self, client: &mut Client) -> Result<()> {
+        for number in &self.acknowledged {
+            let value = client.get(&format!("key-{number}"))?;
+            ensure!(
+                value == Some(format!("value-{number}")),
+                "key-{number} is {value:?}"
+            );
+        }
+        Ok(())
     }
 }

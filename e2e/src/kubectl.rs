@@ -79,7 +79,9 @@ impl Kubectl {
         if text.trim().is_empty() {
             return Ok(None);
         }
-        serde_json::from_str(&text).map(Some).context("kubectl printed no JSON")
+        serde_json::from_str(&text)
+            .map(Some)
+            .context("kubectl printed no JSON")
     }
 
     /// The items of a list.
@@ -91,7 +93,10 @@ impl Kubectl {
     /// `helm` with these arguments.
     pub(crate) fn helm(&self, arguments: &[&str]) -> Result<String> {
         let mut command = self.command(&self.helm);
-        let output = command.args(arguments).output().context("cannot start helm")?;
+        let output = command
+            .args(arguments)
+            .output()
+            .context("cannot start helm")?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             bail!("helm {}: {}", arguments.join(" "), said.trim());
@@ -101,11 +106,20 @@ impl Kubectl {
 
     fn output(&self, arguments: &[&str], input: Option<&str>) -> Result<Output> {
         let mut command = self.command(&self.program);
-        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+        command
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.stdin(if input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        });
         let mut child = command.spawn().context("cannot start kubectl")?;
         if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
-            stdin.write_all(input.as_bytes()).context("kubectl reads nothing")?;
+            stdin
+                .write_all(input.as_bytes())
+                .context("kubectl reads nothing")?;
         }
         child.wait_with_output().context("kubectl was lost")
     }

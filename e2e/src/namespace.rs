@@ -46,7 +46,13 @@ impl Namespace {
     /// Removes it and waits until it is gone.
     pub(crate) fn delete(&self) -> Result<()> {
         let kubectl = &self.kubectl;
-        kubectl.run(&["delete", "namespace", &self.name, "--ignore-not-found", "--wait=false"])?;
+        kubectl.run(&[
+            "delete",
+            "namespace",
+            &self.name,
+            "--ignore-not-found",
+            "--wait=false",
+        ])?;
         wait::until_true(&format!("namespace {} goes", self.name), GONE_MAX, || {
             Ok(kubectl.find(&["namespace", &self.name])?.is_none())
         })
@@ -56,7 +62,12 @@ impl Namespace {
     pub(crate) fn show(&self) {
         for arguments in [
             &["get", "kvclusters", "-o", "yaml"][..],
-            &["get", "pods,statefulsets,deployments,services,pvc,configmaps", "-o", "wide"],
+            &[
+                "get",
+                "pods,statefulsets,deployments,services,pvc,configmaps",
+                "-o",
+                "wide",
+            ],
             &["get", "events", "--sort-by=.lastTimestamp"],
             &["describe", "pods"],
         ] {
@@ -64,7 +75,10 @@ impl Namespace {
         }
         let pods = self.kubectl.list(&["pods"]).unwrap_or_default();
         for pod in pods {
-            let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let name = pod["metadata"]["name"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
             self.print(&["logs", &name, "--all-containers", "--tail=40"]);
         }
     }

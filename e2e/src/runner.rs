@@ -19,7 +19,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         return Ok(());
     }
-    let chosen: Vec<&Scenario> = ALL.iter().filter(|scenario| is_chosen(scenario, arguments)).collect();
+    let chosen: Vec<&Scenario> = ALL
+        .iter()
+        .filter(|scenario| is_chosen(scenario, arguments))
+        .collect();
     if chosen.is_empty() {
         bail!("no scenario has such a name: --list prints them");
     }
@@ -42,7 +45,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             }
         }
     }
-    println!("\n{} of {} scenarios passed", chosen.len() - failed.len() - left_out.len(), chosen.len());
+    println!(
+        "\n{} of {} scenarios passed",
+        chosen.len() - failed.len() - left_out.len(),
+        chosen.len()
+    );
     if !left_out.is_empty() {
         println!("left out, since they break nodes: {}", left_out.join(", "));
     }
@@ -59,7 +66,10 @@ fn is_chosen(scenario: &Scenario, arguments: &Arguments) -> bool {
     if arguments.names.is_empty() {
         return scenario.smoke;
     }
-    arguments.names.iter().any(|name| scenario.name.contains(name.as_str()))
+    arguments
+        .names
+        .iter()
+        .any(|name| scenario.name.contains(name.as_str()))
 }
 
 /// One scenario in a namespace of its own, which is shown when it fails.

@@ -35,5 +35,7 @@ pub(crate) fn until_true(
     limit: Duration,
     mut look: impl FnMut() -> Result<bool>,
 ) -> Result<()> {
-    until(what, limit, || Ok(look()?.then_some(()).ok_or_else(|| "it is not".to_owned())))
+    until(what, limit, || {
+        Ok(look()?.then_some(()).ok_or_else(|| "it is not".to_owned()))
+    })
 }

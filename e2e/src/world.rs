@@ -30,7 +30,10 @@ impl World {
     /// The cluster, started if it is not there, with images and the operator.
     pub(crate) fn begin(arguments: &Arguments) -> Result<Self> {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let root = root.parent().context("the crate lies in the repository")?.to_owned();
+        let root = root
+            .parent()
+            .context("the crate lies in the repository")?
+            .to_owned();
         let (cluster, kubectl) = match arguments.provider {
             Provider::Local => {
                 let cluster = Cluster::attach_or_up(&Options::from_environment()?)?;
@@ -92,7 +95,9 @@ impl World {
 
     /// The cluster on this machine; an error where it is somebody else's.
     pub(crate) fn cluster(&self) -> Result<&Cluster> {
-        self.cluster.as_ref().context("nodes can be broken on the local provider alone")
+        self.cluster
+            .as_ref()
+            .context("nodes can be broken on the local provider alone")
     }
 
     /// A file of the repository.
@@ -102,13 +107,19 @@ impl World {
     }
 
     /// Waits until a `KvCluster` is ready.
-    pub(crate) fn wait_ready(&self, namespace: &Namespace, name: &str, limit: Duration) -> Result<()> {
+    pub(crate) fn wait_ready(namespace: &Namespace, name: &str, limit: Duration) -> Result<()> {
         let kubectl = namespace.kubectl();
         wait::until(&format!("KvCluster {name} is ready"), limit, || {
             let cluster = kubectl.get(&["kvcluster", name])?;
-            let conditions = cluster["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            let ready = conditions.iter().find(|condition| condition["type"] == "Ready");
-            let is_current = cluster["status"]["observedGeneration"] == cluster["metadata"]["generation"];
+            let conditions = cluster["status"]["conditions"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            let ready = conditions
+                .iter()
+                .find(|condition| condition["type"] == "Ready");
+            let is_current =
+                cluster["status"]["observedGeneration"] == cluster["metadata"]["generation"];
             Ok(match ready {
                 Some(ready) if ready["status"] == "True" && is_current => Ok(()),
                 Some(ready) => Err(ready["message"].as_str().unwrap_or_default().to_owned()),
@@ -117,17 +128,25 @@ impl World {
         })
     }
 
-    /// Where the line protocol of a cluster with a NodePort Service is reached from this machine.
+    /// Where the line protocol of a cluster with a `NodePort` Service is reached from this machine.
     pub(crate) fn node_port(&self, namespace: &Namespace, service: &str) -> Result<SocketAddr> {
         let service = namespace.kubectl().get(&["service", service])?;
-        let ports = service["spec"]["ports"].as_array().cloned().unwrap_or_default();
+        let ports = service["spec"]["ports"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         let line = ports.iter().find(|port| port["name"] == "line");
         let port = line.and_then(|port| port["nodePort"].as_u64());
         let port = port.context("the Service has no node port")?;
         let nodes = self.kubectl.list(&["nodes"])?;
-        let addresses = nodes.iter().flat_map(|node| node["status"]["addresses"].as_array()).flatten();
+        let addresses = nodes
+            .iter()
+            .filter_map(|node| node["status"]["addresses"].as_array())
+            .flatten();
         let mut internal = addresses.filter(|address| address["type"] == "InternalIP");
-        let address = internal.next().and_then(|address| address["address"].as_str());
+        let address = internal
+            .next()
+            .and_then(|address| address["address"].as_str());
         let address = address.context("no node has an address")?;
         format!("{address}:{port}").parse().context("no address")
     }

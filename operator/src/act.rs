@@ -170,7 +170,11 @@ async fn own_claim(
     });
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     let what = format!("PersistentVolumeClaim {}", claim.claim);
-    ask(what, api.patch_metadata(&claim.claim, &parameters, &Patch::Apply(&patch))).await?;
+    ask(
+        what,
+        api.patch_metadata(&claim.claim, &parameters, &Patch::Apply(&patch)),
+    )
+    .await?;
     Ok(())
 }
 
@@ -192,9 +196,7 @@ async fn delete_pod(
     tracing::info!(cluster = %wanted.names, pod = restart.pod, why = restart.why, "restarting a pod");
     match ask(what, api.delete(&restart.pod, &parameters)).await {
         Ok(_) => Ok(()),
-        Err(ActError::Api { source, .. })
-            if matches!(&*source, kube::Error::Api(status) if status.code == 404) =>
-        {
+        Err(ActError::Api { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.code == 404) => {
             Ok(())
         }
         Err(error) => Err(error),

@@ -43,7 +43,11 @@ pub enum Command {
 pub struct Run {
     /// Look after the KvClusters of this namespace alone; may be given several times [default: all
     /// namespaces]
-    #[arg(long = "namespace", env = "KVOPERATOR_NAMESPACE", value_delimiter = ',')]
+    #[arg(
+        long = "namespace",
+        env = "KVOPERATOR_NAMESPACE",
+        value_delimiter = ','
+    )]
     pub namespaces: Vec<String>,
     /// Image of servers and brokers where a KvCluster names none
     #[arg(long, env = "KVOPERATOR_IMAGE")]
@@ -72,6 +76,11 @@ pub struct Run {
     #[arg(long, env = "KVOPERATOR_LISTEN", default_value = "127.0.0.1:8081")]
     pub listen: SocketAddr,
     /// How log lines look
-    #[arg(long, env = "KVOPERATOR_LOG_FORMAT", default_value = "text", value_name = "text|json")]
+    #[arg(
+        long,
+        env = "KVOPERATOR_LOG_FORMAT",
+        default_value = "text",
+        value_name = "text|json"
+    )]
     pub log_format: LogFormat,
 }

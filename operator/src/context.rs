@@ -18,13 +18,13 @@ use crate::{
 };
 
 /// How often figures in a status may follow.
-const FIGURES_EVERY: Duration = Duration::from_secs(60);
+const FIGURES_EVERY: Duration = Duration::from_mins(1);
 
 /// First pause after a failure; each next one is twice as long.
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 
 /// Longest pause after failures.
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
+const BACKOFF_MAX: Duration = Duration::from_mins(1);
 
 /// What every reconciliation uses.
 #[derive(Clone)]
@@ -99,7 +99,9 @@ impl Memory {
     /// Whether figures may follow now.
     pub fn figures(&self, cluster: &ObjectRef<KvCluster>) -> Figures {
         let all = self.0.lock();
-        let at = all.get(cluster).and_then(|remembered| remembered.figures_at);
+        let at = all
+            .get(cluster)
+            .and_then(|remembered| remembered.figures_at);
         match at {
             Some(at) if at.elapsed() < FIGURES_EVERY => Figures::Recent,
             _ => Figures::Due,
@@ -149,7 +151,9 @@ mod tests {
     fn pauses_grow_to_a_minute_and_begin_anew_after_a_success() {
         let (memory, cluster) = (Memory::default(), ObjectRef::new("a").within("b"));
         memory.begin(&cluster, "1");
-        let pauses: Vec<_> = (0..12).map(|_| memory.failed(&cluster, 1.0).as_millis()).collect();
+        let pauses: Vec<_> = (0..12)
+            .map(|_| memory.failed(&cluster, 1.0).as_millis())
+            .collect();
         assert_eq!(pauses[..4], [200, 400, 800, 1600]);
         assert_eq!(pauses[11], 60_000);
         memory.succeeded(&cluster);

@@ -1,6 +1,6 @@
 //! Watches, prober and reconciliations of one scope, put together.
 
-use std::{fmt::Debug, sync::Arc};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use kube::{
@@ -91,9 +91,8 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + Sync 
 }
 
 /// A failed reconciliation was logged where it failed; the rest is about watches.
-fn log<R: Debug, W: Debug>(error: &controller::Error<R, W>)
+fn log<R, W>(error: &controller::Error<R, W>)
 where
-    controller::Error<R, W>: std::fmt::Display,
     R: std::error::Error + 'static,
     W: std::error::Error + 'static,
 {

@@ -3,7 +3,10 @@
 //! The CRD under `crds/` and the reference under `docs/reference/` are written from these types, so
 //! a field's documentation here is what `kubectl explain` shows: it says unit and default.
 
-#![expect(unreachable_pub, reason = "KubeSchema repeats the type where nobody sees it")]
+#![expect(
+    unreachable_pub,
+    reason = "KubeSchema repeats the type where nobody sees it"
+)]
 
 mod brokers;
 mod columns;
@@ -239,10 +242,18 @@ pub fn definition() -> CustomResourceDefinition {
 
 /// Kubernetes knows no unsigned integers, and says so at every apply; ranges say the same.
 fn drop_unknown_formats(schema: &mut JSONSchemaProps) {
-    if schema.format.as_deref().is_some_and(|format| format.starts_with("uint")) {
+    if schema
+        .format
+        .as_deref()
+        .is_some_and(|format| format.starts_with("uint"))
+    {
         schema.format = None;
     }
-    for field in schema.properties.iter_mut().flat_map(|fields| fields.values_mut()) {
+    for field in schema
+        .properties
+        .iter_mut()
+        .flat_map(|fields| fields.values_mut())
+    {
         drop_unknown_formats(field);
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {

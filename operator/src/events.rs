@@ -68,7 +68,10 @@ pub fn notices(
         message: restart.to_string(),
     }));
     let known = previous.map_or(&[][..], |status| &status.operations);
-    let new = plan.operations.iter().filter(|operation| !is_told(known, operation));
+    let new = plan
+        .operations
+        .iter()
+        .filter(|operation| !is_told(known, operation));
     notices.extend(new.map(of_operation));
     notices.extend(conditions(previous, status));
     notices
@@ -111,8 +114,18 @@ fn conditions(previous: Option<&KvClusterStatus>, status: &KvClusterStatus) -> V
     };
     let told = [
         (ConditionType::Ready, "True", Kind::Normal, "Ready"),
-        (ConditionType::Available, "False", Kind::Warning, "Unavailable"),
-        (ConditionType::QuorumAtRisk, "True", Kind::Warning, "QuorumAtRisk"),
+        (
+            ConditionType::Available,
+            "False",
+            Kind::Warning,
+            "Unavailable",
+        ),
+        (
+            ConditionType::QuorumAtRisk,
+            "True",
+            Kind::Warning,
+            "QuorumAtRisk",
+        ),
         (ConditionType::Stalled, "True", Kind::Warning, "Stalled"),
         (ConditionType::Paused, "True", Kind::Normal, "Paused"),
     ];

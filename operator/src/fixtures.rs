@@ -99,7 +99,9 @@ pub(crate) fn pod(ordinal: i32, heard: Heard) -> ServerPod {
 /// Three server pods that say what `says` makes of their ordinals.
 pub(crate) fn observed(says: impl Fn(i32) -> Heard) -> Observed {
     Observed {
-        servers: (0..3).map(|ordinal| (ordinal, pod(ordinal, says(ordinal)))).collect(),
+        servers: (0..3)
+            .map(|ordinal| (ordinal, pod(ordinal, says(ordinal))))
+            .collect(),
         ..Observed::default()
     }
 }

@@ -18,7 +18,8 @@ const CHART_CRD: &str = "charts/kvasir/files/kvclusters.kvasir.dev.yaml";
 const REFERENCE: &str = "docs/reference/kvcluster.md";
 
 /// First line of files that nobody edits.
-const HEAD: &str = "# Written by `cargo xtask generate` from operator/src/crd.rs: change it there.\n";
+const HEAD: &str =
+    "# Written by `cargo xtask generate` from operator/src/crd.rs: change it there.\n";
 
 /// Writes every file below `root`.
 pub fn run(root: &Path) -> Result<()> {
@@ -32,11 +33,15 @@ pub fn run(root: &Path) -> Result<()> {
     for (file, text) in [
         (CRD, format!("{HEAD}{yaml}")),
         (CHART_CRD, format!("{HEAD}{kept}")),
-        (REFERENCE, reference::text(&serde_json::to_value(&definition)?)),
+        (
+            REFERENCE,
+            reference::text(&serde_json::to_value(&definition)?),
+        ),
     ] {
         let path = root.join(file);
         let directory = path.parent().expect("every file lies in a directory");
-        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        fs::create_dir_all(directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())

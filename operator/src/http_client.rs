@@ -13,8 +13,11 @@ use serde::de::DeserializeOwned;
 /// How long it may take to connect.
 const CONNECT_MAX: Duration = Duration::from_millis(500);
 
-/// How long a whole request may take.
-const REQUEST_MAX: Duration = Duration::from_secs(2);
+/// How long a question may take.
+const ASK_MAX: Duration = Duration::from_secs(2);
+
+/// How long it may take until what is put was taken.
+const PUT_MAX: Duration = Duration::from_secs(4);
 
 /// Largest answer, in bytes: a placement in JSON has less.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -50,8 +53,10 @@ impl HttpClient {
         path: &str,
     ) -> Result<T, String> {
         let request = Request::get(format!("http://{address}{path}"));
-        let request = request.body(Full::default()).map_err(|error| error.to_string())?;
-        let bytes = self.send(request).await?;
+        let request = request
+            .body(Full::default())
+            .map_err(|error| error.to_string())?;
+        let bytes = self.send(request, ASK_MAX).await?;
         serde_json::from_slice(&bytes).map_err(|error| format!("{path} is no answer: {error}"))
     }
 
@@ -68,29 +73,38 @@ impl HttpClient {
             .header(header::CONTENT_LENGTH, body.len())
             .body(Full::from(body))
             .map_err(|error| error.to_string())?;
-        self.send(request).await.map(|_| ())
+        self.send(request, PUT_MAX).await.map(|_| ())
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Bytes, String> {
+    async fn send(&self, request: Request<Full<Bytes>>, limit: Duration) -> Result<Bytes, String> {
         let work = async {
-            let response = self.inner.request(request).await.map_err(|error| cause(&error))?;
+            let response = self
+                .inner
+                .request(request)
+                .await
+                .map_err(|error| cause(&error))?;
             read(response).await
         };
-        match tokio::time::timeout(REQUEST_MAX, work).await {
+        match tokio::time::timeout(limit, work).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {} s", REQUEST_MAX.as_secs())),
+            Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
         }
     }
 }
 
 async fn read(response: Response<Incoming>) -> Result<Bytes, String> {
     let status = response.status();
-    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+        .collect()
+        .await;
     let body = body.map_err(|error| error.to_string())?.to_bytes();
     if status == StatusCode::OK {
         return Ok(body);
     }
-    let text: String = String::from_utf8_lossy(&body).chars().take(ERROR_CHARS_MAX).collect();
+    let text: String = String::from_utf8_lossy(&body)
+        .chars()
+        .take(ERROR_CHARS_MAX)
+        .collect();
     Err(format!("{}: {}", status.as_u16(), text.trim()))
 }
 

@@ -122,10 +122,14 @@ async fn turn(api: &Api<Lease>, claim: &Claim, election: &mut Election) -> Resul
         let act = election.look(lease.as_ref().map(seen), Instant::now());
         let written = match act {
             Act::Wait => return Ok(()),
-            Act::Create => api.create(&PostParams::default(), &with(claim, None, election)).await?,
+            Act::Create => {
+                api.create(&PostParams::default(), &with(claim, None, election))
+                    .await?
+            }
             Act::Write => {
                 let lease = with(claim, lease, election);
-                api.replace(&claim.name, &PostParams::default(), &lease).await?
+                api.replace(&claim.name, &PostParams::default(), &lease)
+                    .await?
             }
         };
         election.wrote(seen(&written), Instant::now());
@@ -140,7 +144,9 @@ async fn turn(api: &Api<Lease>, claim: &Claim, election: &mut Election) -> Resul
 /// What the election looks at.
 fn seen(lease: &Lease) -> Seen {
     let spec = lease.spec.clone().unwrap_or_default();
-    let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    let seconds = spec
+        .lease_duration_seconds
+        .and_then(|seconds| u64::try_from(seconds).ok());
     Seen {
         holder: spec.holder_identity.unwrap_or_default(),
         version: lease.metadata.resource_version.clone().unwrap_or_default(),
@@ -152,7 +158,10 @@ fn seen(lease: &Lease) -> Seen {
 /// The Lease to write; what was read names the version that it replaces.
 fn with(claim: &Claim, lease: Option<Lease>, election: &Election) -> Lease {
     let now = MicroTime(Timestamp::now());
-    let old = lease.as_ref().and_then(|lease| lease.spec.clone()).unwrap_or_default();
+    let old = lease
+        .as_ref()
+        .and_then(|lease| lease.spec.clone())
+        .unwrap_or_default();
     let terms = election.terms();
     let metadata = lease.map_or_else(
         || ObjectMeta {

@@ -25,7 +25,10 @@ pub struct Running(Instant);
 
 impl Metrics {
     /// Figures that are all zero.
-    #[expect(clippy::new_without_default, reason = "registering is work, not a default")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "registering is work, not a default"
+    )]
     pub fn new() -> Self {
         let registry = Registry::new();
         let reconciles = IntCounterVec::new(
@@ -65,7 +68,9 @@ impl Metrics {
             Box::new(leads.clone()),
         ];
         for collector in all {
-            registry.register(collector).expect("each name is used once");
+            registry
+                .register(collector)
+                .expect("each name is used once");
         }
         Self {
             registry,

@@ -182,7 +182,13 @@ mod tests {
     fn a_pod_of_this_cluster_has_an_ordinal_and_no_other_has() {
         assert_eq!(names().ordinal_of("carts-server-0"), Some(0));
         assert_eq!(names().ordinal_of("carts-server-12"), Some(12));
-        for other in ["carts-server-", "carts-server-01", "carts-server--1", "carts-broker-0", "x"] {
+        for other in [
+            "carts-server-",
+            "carts-server-01",
+            "carts-server--1",
+            "carts-broker-0",
+            "x",
+        ] {
             assert_eq!(names().ordinal_of(other), None, "{other}");
         }
     }
@@ -193,7 +199,11 @@ mod tests {
             names().server_address("carts-server-1", "10.0.0.7"),
             "10.0.0.7:7400,carts-server-1.carts-servers.shop.svc:7400"
         );
-        assert!(names().server_address("p", "fd00::7").starts_with("[fd00::7]:7400,"));
+        assert!(
+            names()
+                .server_address("p", "fd00::7")
+                .starts_with("[fd00::7]:7400,")
+        );
     }
 
     #[test]

@@ -57,10 +57,14 @@ pub fn observe(wanted: &Validated, caches: &Caches, reports: &Reports) -> Observ
 /// Which component of this cluster the labels name.
 fn component(names: &Names, labels: Option<&BTreeMap<String, String>>) -> Option<Component> {
     let labels = labels?;
-    [Component::Server, Component::Broker].into_iter().find(|&component| {
-        let selector = names.selector(component);
-        selector.iter().all(|(name, value)| labels.get(name) == Some(value))
-    })
+    [Component::Server, Component::Broker]
+        .into_iter()
+        .find(|&component| {
+            let selector = names.selector(component);
+            selector
+                .iter()
+                .all(|(name, value)| labels.get(name) == Some(value))
+        })
 }
 
 fn owned(names: &Names, caches: &Caches) -> OwnedObjects {

@@ -23,7 +23,7 @@ use crate::{
 
 /// How long nothing may be looked at without an event: figures follow once a minute, and a missed
 /// event is made up for by then.
-const RECHECK: Duration = Duration::from_secs(60);
+const RECHECK: Duration = Duration::from_mins(1);
 
 /// How soon to look again while something is waited for that no event may tell.
 const RECHECK_WAITING: Duration = Duration::from_secs(10);
@@ -62,7 +62,8 @@ pub fn plan(wanted: &Validated, observed: &Observed) -> Plan {
     let in_force = decided.step.in_force(&observed.recorded);
     let replicas = replicas::decide(wanted, observed, in_force);
     let objects = objects::build(wanted, observed, replicas.count);
-    let announce = in_force.map_or_else(Vec::new, |placement| announce::decide(placement, observed));
+    let announce =
+        in_force.map_or_else(Vec::new, |placement| announce::decide(placement, observed));
     let restarts = restart::decide(wanted, observed, in_force);
     let mut operations = decided.operations;
     operations.extend(replicas.operation);

@@ -72,7 +72,11 @@ fn decimal(text: &str) -> Option<i128> {
     if !digits(whole) || !digits(fraction) {
         return None;
     }
-    let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let whole: i128 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
     let kept: i128 = format!("{:0<3}", &fraction[..fraction.len().min(3)])
         .parse()
         .ok()?;
@@ -108,7 +112,9 @@ mod tests {
 
     #[test]
     fn what_is_no_amount_is_refused() {
-        for text in ["", "Gi", "1 Gi", "1gi", "1,5", "--1", "1e", "1.2.3", "1e999", "0x10", "1-2"] {
+        for text in [
+            "", "Gi", "1 Gi", "1gi", "1,5", "--1", "1e", "1.2.3", "1e999", "0x10", "1-2",
+        ] {
             assert_eq!(Amount::parse(text), None, "{text}");
         }
     }
@@ -116,7 +122,10 @@ mod tests {
     #[test]
     fn units_round_up() {
         assert_eq!(Amount::parse("1500m").and_then(Amount::units), Some(2));
-        assert_eq!(Amount::parse("10Gi").and_then(Amount::units), Some(10 << 30));
+        assert_eq!(
+            Amount::parse("10Gi").and_then(Amount::units),
+            Some(10 << 30)
+        );
         assert_eq!(Amount::parse("-1").and_then(Amount::units), None);
     }
 }

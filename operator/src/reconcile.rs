@@ -46,7 +46,8 @@ pub enum Error {
 /// Looks at one `KvCluster`, and does what its plan says.
 pub async fn reconcile(cluster: Arc<KvCluster>, context: Arc<Context>) -> Result<Action, Error> {
     let timer = context.metrics.reconcile_began();
-    let done = turn(&cluster, &context).await;
+    // On the heap: it holds everything that is known of a cluster.
+    let done = Box::pin(turn(&cluster, &context)).await;
     let reference = ObjectRef::from_obj(&*cluster);
     let outcome = match &done {
         Ok(_) => "success",
@@ -61,13 +62,18 @@ pub async fn reconcile(cluster: Arc<KvCluster>, context: Arc<Context>) -> Result
 }
 
 /// What to do after a failure: the same again after a pause that grows, for this cluster alone.
-#[expect(clippy::needless_pass_by_value, reason = "the controller hands its own out")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the controller hands its own out"
+)]
 pub fn after_failure(cluster: Arc<KvCluster>, error: &Error, context: Arc<Context>) -> Action {
     let reference = ObjectRef::from_obj(&*cluster);
     if matches!(error, Error::Act(ActError::Conflict { .. })) {
         return Action::requeue(AFTER_CONFLICT);
     }
-    let pause = context.memory.failed(&reference, rand::rng().random_range(0.0..1.0));
+    let pause = context
+        .memory
+        .failed(&reference, rand::rng().random_range(0.0..1.0));
     tracing::warn!(cluster = %reference, %error, pause_ms = pause.as_millis(), "reconciling failed");
     Action::requeue(pause)
 }
@@ -80,12 +86,17 @@ async fn turn(cluster: &KvCluster, context: &Context) -> Result<Action, Error> {
         context.memory.forget(&reference);
         return Ok(Action::await_change());
     }
-    context.memory.begin(&reference, &cluster.uid().unwrap_or_default());
+    context
+        .memory
+        .begin(&reference, &cluster.uid().unwrap_or_default());
     let image = image_in_use(cluster, context);
     let wanted = match validate(cluster, image.as_deref().unwrap_or(&context.default_image)) {
         Ok(wanted) => wanted,
         Err(why) => {
-            let previous = context.memory.status(&reference).or_else(|| cluster.status.clone());
+            let previous = context
+                .memory
+                .status(&reference)
+                .or_else(|| cluster.status.clone());
             let generation = cluster.metadata.generation;
             let status = status::invalid(generation, &why, previous.as_ref(), Timestamp::now());
             write_status::write(cluster, context, status, status::Figures::Recent).await?;
@@ -154,7 +165,10 @@ async fn tell(
     context: &Context,
 ) -> Result<(), ActError> {
     let reference = ObjectRef::from_obj(cluster);
-    let previous = context.memory.status(&reference).or_else(|| cluster.status.clone());
+    let previous = context
+        .memory
+        .status(&reference)
+        .or_else(|| cluster.status.clone());
     let figures = context.memory.figures(&reference);
     let moment = Moment {
         previous: previous.as_ref(),

@@ -103,7 +103,12 @@ async fn control(
     let scopes: Vec<Scope> = if options.namespaces.is_empty() {
         vec![Scope::All]
     } else {
-        options.namespaces.iter().cloned().map(Scope::Namespace).collect()
+        options
+            .namespaces
+            .iter()
+            .cloned()
+            .map(Scope::Namespace)
+            .collect()
     };
     let reporter = Reporter {
         controller: FIELD_MANAGER.to_owned(),

@@ -46,7 +46,13 @@ pub fn of(
 ) -> KvClusterStatus {
     let placement = plan.in_force(observed);
     let counts = Counts::of(wanted, observed, placement);
-    let ready_servers = count(observed.servers.values().filter(|pod| is_ready(pod)).count());
+    let ready_servers = count(
+        observed
+            .servers
+            .values()
+            .filter(|pod| is_ready(pod))
+            .count(),
+    );
     let previous = moment.previous.map_or(&[][..], |status| &status.conditions);
     let facts = conditions::Facts {
         wanted,
@@ -93,7 +99,7 @@ fn is_ready(pod: &ServerPod) -> bool {
     pod.pod.ready && !pod.pod.leaving && answer.is_some_and(|status| status.ready)
 }
 
-fn is_ready_broker(pod: &&BrokerPod) -> bool {
+fn is_ready_broker(pod: &BrokerPod) -> bool {
     pod.pod.ready && !pod.pod.leaving
 }
 
@@ -111,7 +117,13 @@ pub(crate) struct Counts {
 impl Counts {
     fn of(wanted: &Validated, observed: &Observed, placement: Option<&Placement>) -> Self {
         let mut counts = Self {
-            ready_brokers: count(observed.brokers.iter().filter(is_ready_broker).count()),
+            ready_brokers: count(
+                observed
+                    .brokers
+                    .iter()
+                    .filter(|pod| is_ready_broker(pod))
+                    .count(),
+            ),
             ..Self::default()
         };
         let Some(placement) = placement else {

@@ -71,7 +71,9 @@ pub enum Invalid {
     #[error("servers.replicas is {0}, it goes from 1 to {SERVERS_MAX}")]
     Servers(i32),
     /// Copies out of range, or more than servers.
-    #[error("copies is {copies}, it goes from 1 to {COPIES_MAX} and to servers.replicas, {servers}")]
+    #[error(
+        "copies is {copies}, it goes from 1 to {COPIES_MAX} and to servers.replicas, {servers}"
+    )]
     Copies {
         /// Copies asked for.
         copies: u8,
@@ -117,7 +119,10 @@ pub fn validate(cluster: &KvCluster, default_image: &str) -> Result<Validated, I
             read: spec.read_quorum,
             write: spec.write_quorum,
         },
-        image: spec.image.clone().unwrap_or_else(|| default_image.to_owned()),
+        image: spec
+            .image
+            .clone()
+            .unwrap_or_else(|| default_image.to_owned()),
         spec,
     })
 }
@@ -134,7 +139,11 @@ fn names_of(cluster: &KvCluster) -> Result<Names, Invalid> {
         return Err(Invalid::Name(name));
     }
     Ok(Names {
-        namespace: cluster.metadata.namespace.clone().ok_or(missing("namespace"))?,
+        namespace: cluster
+            .metadata
+            .namespace
+            .clone()
+            .ok_or(missing("namespace"))?,
         cluster: name,
     })
 }
@@ -194,7 +203,10 @@ mod tests {
         };
         assert_eq!(
             check(|cluster| cluster.spec.copies = 4),
-            Err(Invalid::Copies { copies: 4, servers: 3 })
+            Err(Invalid::Copies {
+                copies: 4,
+                servers: 3
+            })
         );
         assert_eq!(
             check(|cluster| cluster.spec.servers.replicas = 101),
@@ -202,11 +214,17 @@ mod tests {
         );
         assert!(matches!(
             check(|cluster| cluster.spec.write_quorum = Some(4)),
-            Err(Invalid::Quorum { field: "writeQuorum", .. })
+            Err(Invalid::Quorum {
+                field: "writeQuorum",
+                ..
+            })
         ));
         assert!(matches!(
             check(|cluster| cluster.spec.read_quorum = Some(0)),
-            Err(Invalid::Quorum { field: "readQuorum", .. })
+            Err(Invalid::Quorum {
+                field: "readQuorum",
+                ..
+            })
         ));
         assert_eq!(
             check(|cluster| cluster.spec.consistency = Consistency::Linearizable),

@@ -20,8 +20,17 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
 
 /// Help, a list, and a cluster of somebody else's need none.
 fn needs_images(arguments: &[String]) -> bool {
-    let without = ["--help", "-h", "--list", "--images", "--provider=existing", "existing"];
-    !arguments.iter().any(|argument| without.contains(&argument.as_str()))
+    let without = [
+        "--help",
+        "-h",
+        "--list",
+        "--images",
+        "--provider=existing",
+        "existing",
+    ];
+    !arguments
+        .iter()
+        .any(|argument| without.contains(&argument.as_str()))
 }
 
 #[cfg(test)]
@@ -31,7 +40,12 @@ mod tests {
     #[test]
     fn images_are_made_for_a_cluster_of_our_own_alone() {
         let needs = |arguments: &[&str]| {
-            needs_images(&arguments.iter().map(|&argument| argument.to_owned()).collect::<Vec<_>>())
+            needs_images(
+                &arguments
+                    .iter()
+                    .map(|&argument| argument.to_owned())
+                    .collect::<Vec<_>>(),
+            )
         };
         assert!(needs(&[]));
         assert!(needs(&["--all"]));

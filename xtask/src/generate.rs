@@ -37,7 +37,11 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
     definition(root, &output)?;
     // The chart carries the definition, so it is rendered with the new one.
     let chart = output.join("charts/kvasir");
-    copy(&root.join("charts/kvasir"), &chart, "files/kvclusters.kvasir.dev.yaml")?;
+    copy(
+        &root.join("charts/kvasir"),
+        &chart,
+        "files/kvclusters.kvasir.dev.yaml",
+    )?;
     let values = fs::read_to_string(root.join("charts/kvasir/values.yaml"))?;
     fs::write(chart.join("README.md"), values::page(&values)?)?;
     fs::create_dir_all(output.join("manifests"))?;
@@ -58,7 +62,10 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
         }
     }
     if !stale.is_empty() {
-        bail!("not as they would be written: {}\nrun `cargo xtask generate`", stale.join(", "));
+        bail!(
+            "not as they would be written: {}\nrun `cargo xtask generate`",
+            stale.join(", ")
+        );
     }
     Ok(())
 }
@@ -103,7 +110,16 @@ fn copy(from: &Path, to: &Path, but: &str) -> Result<()> {
 
 /// The chart with its own values.
 fn manifest(root: &Path, chart: &Path) -> Result<String> {
-    let tool = ["run", "--quiet", "--locked", "-p", "kvasir-cluster", "--", "tool", "helm"];
+    let tool = [
+        "run",
+        "--quiet",
+        "--locked",
+        "-p",
+        "kvasir-cluster",
+        "--",
+        "tool",
+        "helm",
+    ];
     let helm = Command::new(root, "cargo", &tool).output()?;
     let chart = chart.display().to_string();
     let arguments = ["template", "kvasir", &chart, "--namespace", "kvasir-system"];

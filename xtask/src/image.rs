@@ -91,7 +91,10 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
 
 /// Makes all images under their usual names; answers where they are.
 pub(crate) fn make(root: &Path) -> Result<PathBuf> {
-    let output = metadata(root)?.target_directory.as_std_path().join("images");
+    let output = metadata(root)?
+        .target_directory
+        .as_std_path()
+        .join("images");
     let arguments = Arguments {
         only: None,
         output: Some(output.clone()),

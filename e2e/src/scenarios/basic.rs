@@ -7,19 +7,27 @@ use anyhow::{Result, ensure};
 use crate::{client::Client, namespace::Namespace, world::World};
 
 /// How long it may take from apply to ready.
-const READY_MAX: Duration = Duration::from_secs(60);
+const READY_MAX: Duration = Duration::from_mins(1);
 
 pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
     let kubectl = namespace.kubectl();
     let began = Instant::now();
     kubectl.apply(&world.file("manifests/examples/basic.yaml")?)?;
-    world.wait_ready(namespace, "demo", READY_MAX)?;
+    World::wait_ready(namespace, "demo", READY_MAX)?;
     println!("ready after {:.1} s", began.elapsed().as_secs_f64());
     let cluster = kubectl.get(&["kvcluster", "demo"])?;
     let status = &cluster["status"];
     ensure!(status["ready"] == "3/3", "ready: {}", status["ready"]);
-    ensure!(status["readyBrokers"] == 2, "brokers: {}", status["readyBrokers"]);
-    ensure!(status["slots"]["satisfied"] == 1024, "slots: {}", status["slots"]);
+    ensure!(
+        status["readyBrokers"] == 2,
+        "brokers: {}",
+        status["readyBrokers"]
+    );
+    ensure!(
+        status["slots"]["satisfied"] == 1024,
+        "slots: {}",
+        status["slots"]
+    );
     let zones: std::collections::BTreeSet<_> = status["members"]
         .as_array()
         .into_iter()
@@ -36,13 +44,22 @@ pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
         "--patch",
         r#"{"spec":{"brokers":{"service":{"type":"NodePort"}}}}"#,
     ])?;
-    let address = crate::wait::until("the Service has a node port", Duration::from_secs(15), || {
-        Ok(world.node_port(namespace, "demo").map_err(|error| error.to_string()))
-    })?;
+    let address = crate::wait::until(
+        "the Service has a node port",
+        Duration::from_secs(15),
+        || {
+            Ok(world
+                .node_port(namespace, "demo")
+                .map_err(|error| error.to_string()))
+        },
+    )?;
     let mut client = crate::wait::until("the node port answers", Duration::from_secs(15), || {
         Ok(Client::connect(address).map_err(|error| error.to_string()))
     })?;
-    ensure!(client.get("hello")?.as_deref() == Some("world"), "what the pod put is not there");
+    ensure!(
+        client.get("hello")?.as_deref() == Some("world"),
+        "what the pod put is not there"
+    );
     client.put("from-outside", "yes")?;
     ensure!(client.get("from-outside")?.as_deref() == Some("yes"));
     Ok(())
@@ -70,12 +87,16 @@ spec:
     securityContext: {{ allowPrivilegeEscalation: false, capabilities: {{ drop: [ALL] }} }}
 "#
     ))?;
-    crate::wait::until("a client in a pod stores a value", Duration::from_secs(30), || {
-        let pod = kubectl.get(&["pod", "client"])?;
-        Ok(match pod["status"]["phase"].as_str() {
-            Some("Succeeded") => Ok(()),
-            Some("Failed") => anyhow::bail!("{}", kubectl.run(&["logs", "client"])?),
-            phase => Err(format!("it is {}", phase.unwrap_or("not there"))),
-        })
-    })
+    crate::wait::until(
+        "a client in a pod stores a value",
+        Duration::from_secs(30),
+        || {
+            let pod = kubectl.get(&["pod", "client"])?;
+            Ok(match pod["status"]["phase"].as_str() {
+                Some("Succeeded") => Ok(()),
+                Some("Failed") => anyhow::bail!("{}", kubectl.run(&["logs", "client"])?),
+                phase => Err(format!("it is {}", phase.unwrap_or("not there"))),
+            })
+        },
+    )
 }

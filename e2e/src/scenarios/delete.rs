@@ -9,9 +9,12 @@ use crate::{client::Client, namespace::Namespace, wait, world::World};
 pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
     let kubectl = namespace.kubectl();
     let example = world.file("manifests/examples/basic.yaml")?;
-    let example = example.replace("  brokers:\n", "  brokers:\n    service:\n      type: NodePort\n");
+    let example = example.replace(
+        "  brokers:\n",
+        "  brokers:\n    service:\n      type: NodePort\n",
+    );
     kubectl.apply(&example)?;
-    world.wait_ready(namespace, "demo", Duration::from_secs(60))?;
+    World::wait_ready(namespace, "demo", Duration::from_mins(1))?;
     let first = kubectl.get(&["kvcluster", "demo"])?;
     Client::connect(world.node_port(namespace, "demo")?)?.put("kept", "yes")?;
     delete(namespace)?;
@@ -20,7 +23,7 @@ pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
 
     // The same name again: its data is there, and the cluster is the same one.
     kubectl.apply(&example.replace("size: 1Gi\n", "size: 1Gi\n      retentionPolicy: Delete\n"))?;
-    world.wait_ready(namespace, "demo", Duration::from_secs(60))?;
+    World::wait_ready(namespace, "demo", Duration::from_mins(1))?;
     let second = kubectl.get(&["kvcluster", "demo"])?;
     ensure!(second["metadata"]["uid"] != first["metadata"]["uid"]);
     ensure!(
@@ -31,13 +34,22 @@ pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
     let mut client = wait::until("the new brokers answer", Duration::from_secs(15), || {
         Ok(Client::connect(address).map_err(|error| error.to_string()))
     })?;
-    ensure!(client.get("kept")?.as_deref() == Some("yes"), "the data is gone");
-    wait::until_true("the claims name their owner", Duration::from_secs(15), || {
-        let claims = kubectl.list(&["pvc"])?;
-        Ok(claims.iter().all(|claim| claim["metadata"]["ownerReferences"].is_array()))
-    })?;
+    ensure!(
+        client.get("kept")?.as_deref() == Some("yes"),
+        "the data is gone"
+    );
+    wait::until_true(
+        "the claims name their owner",
+        Duration::from_secs(15),
+        || {
+            let claims = kubectl.list(&["pvc"])?;
+            Ok(claims
+                .iter()
+                .all(|claim| claim["metadata"]["ownerReferences"].is_array()))
+        },
+    )?;
     delete(namespace)?;
-    wait::until_true("the claims are gone", Duration::from_secs(60), || {
+    wait::until_true("the claims are gone", Duration::from_mins(1), || {
         Ok(kubectl.list(&["pvc"])?.is_empty())
     })
 }
@@ -45,7 +57,13 @@ pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
 /// Deletes the `KvCluster` and waits until nothing of it but claims is left.
 fn delete(namespace: &Namespace) -> Result<()> {
     let kubectl = namespace.kubectl();
-    kubectl.run(&["delete", "kvcluster", "demo", "--wait=true", "--timeout=60s"])?;
+    kubectl.run(&[
+        "delete",
+        "kvcluster",
+        "demo",
+        "--wait=true",
+        "--timeout=60s",
+    ])?;
     let kinds = "pods,statefulsets,deployments,services,configmaps,secrets,poddisruptionbudgets,\
                  networkpolicies,serviceaccounts";
     wait::until("nothing is left", Duration::from_secs(90), || {
@@ -54,6 +72,10 @@ fn delete(namespace: &Namespace) -> Result<()> {
             .iter()
             .map(|object| format!("{} {}", object["kind"], object["metadata"]["name"]))
             .collect();
-        Ok(if names.is_empty() { Ok(()) } else { Err(names.join(", ")) })
+        Ok(if names.is_empty() {
+            Ok(())
+        } else {
+            Err(names.join(", "))
+        })
     })
 }

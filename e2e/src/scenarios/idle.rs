@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use crate::{namespace::Namespace, world::World};
 
 /// How long nothing may be written.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_mins(1);
 
 /// What the operator could write to.
 const KINDS: &str = "kvclusters,statefulsets,deployments,services,configmaps,secrets,\
@@ -16,7 +16,7 @@ const KINDS: &str = "kvclusters,statefulsets,deployments,services,configmaps,sec
 pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
     let kubectl = namespace.kubectl();
     kubectl.apply(&world.file("manifests/examples/basic.yaml")?)?;
-    world.wait_ready(namespace, "demo", Duration::from_secs(60))?;
+    World::wait_ready(namespace, "demo", Duration::from_mins(1))?;
     let versions = || -> Result<BTreeMap<String, String>> {
         let objects = kubectl.list(&[KINDS])?;
         let each = objects.iter().map(|object| {
@@ -28,12 +28,16 @@ pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
     };
     // What is on its way when the last pod became ready has arrived.
     let mut before = versions()?;
-    let settled = crate::wait::until("it comes to rest", Duration::from_secs(60), || {
+    let settled = crate::wait::until("it comes to rest", Duration::from_mins(1), || {
         thread::sleep(Duration::from_secs(5));
         let now = versions()?;
         let same = now == before;
         before = now;
-        Ok(if same { Ok(()) } else { Err("objects still change".to_owned()) })
+        Ok(if same {
+            Ok(())
+        } else {
+            Err("objects still change".to_owned())
+        })
     });
     settled?;
     // The one wait that is for nothing to happen.

@@ -29,7 +29,7 @@ pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
             "--wait=false",
         ])?;
     }
-    world.wait_ready(namespace, "demo", Duration::from_secs(120))?;
+    World::wait_ready(namespace, "demo", Duration::from_mins(2))?;
     let cluster = kubectl.get(&["kvcluster", "demo"])?;
     let status = &cluster["status"];
     ensure!(status["epoch"] == 1, "the epoch is {}", status["epoch"]);
@@ -38,7 +38,11 @@ pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
         "the cluster is {}",
         status["clusterId"]
     );
-    ensure!(status["slots"]["satisfied"] == 1024, "slots: {}", status["slots"]);
+    ensure!(
+        status["slots"]["satisfied"] == 1024,
+        "slots: {}",
+        status["slots"]
+    );
     let pods = kubectl.list(&["pods"])?;
     ensure!(pods.len() == 5, "there are {} pods", pods.len());
     Ok(())

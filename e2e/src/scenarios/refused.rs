@@ -6,9 +6,18 @@ use crate::{namespace::Namespace, world::World};
 
 /// A spec that is refused, and what has to be said.
 const REFUSED: &[(&str, &str)] = &[
-    ("{copies: 4, servers: {replicas: 3}}", "raise servers.replicas or lower copies"),
-    ("{copies: 3, readQuorum: 4}", "readQuorum is larger than copies"),
-    ("{copies: 3, writeQuorum: 4}", "writeQuorum is larger than copies"),
+    (
+        "{copies: 4, servers: {replicas: 3}}",
+        "raise servers.replicas or lower copies",
+    ),
+    (
+        "{copies: 3, readQuorum: 4}",
+        "readQuorum is larger than copies",
+    ),
+    (
+        "{copies: 3, writeQuorum: 4}",
+        "writeQuorum is larger than copies",
+    ),
     ("{readQuorum: 0}", "readQuorum"),
     ("{writeQuorum: 0}", "writeQuorum"),
     ("{consistency: Linearizable}", "not built yet"),
@@ -34,9 +43,21 @@ const TAKEN: &[&str] = &[
 /// From, to, and what has to be said.
 const CHANGES: &[(&str, &str, &str)] = &[
     ("{}", "{servers: {storage: {size: 5Gi}}}", "cannot shrink"),
-    ("{}", "{servers: {storage: {mode: Disk}}}", "storage.mode cannot change"),
-    ("{}", "{servers: {storage: {storageClassName: x}}}", "be set or be unset"),
-    ("{servers: {storage: {storageClassName: x}}}", "{}", "be set or be unset"),
+    (
+        "{}",
+        "{servers: {storage: {mode: Disk}}}",
+        "storage.mode cannot change",
+    ),
+    (
+        "{}",
+        "{servers: {storage: {storageClassName: x}}}",
+        "be set or be unset",
+    ),
+    (
+        "{servers: {storage: {storageClassName: x}}}",
+        "{}",
+        "be set or be unset",
+    ),
     (
         "{servers: {storage: {storageClassName: x}}}",
         "{servers: {storage: {storageClassName: y}}}",
@@ -53,7 +74,10 @@ pub(super) fn run(_world: &World, namespace: &Namespace) -> Result<()> {
     }
     let longest = "n".repeat(40);
     for name in ["a", &longest] {
-        ensure!(kubectl.apply(&cluster(name, "{paused: true}")).is_ok(), "{name} was refused");
+        ensure!(
+            kubectl.apply(&cluster(name, "{paused: true}")).is_ok(),
+            "{name} was refused"
+        );
     }
     let too_long = "n".repeat(253);
     for name in ["1st", "a.b", &format!("{longest}n"), &too_long] {
@@ -85,5 +109,7 @@ fn paused(spec: &str) -> String {
 }
 
 fn cluster(name: &str, spec: &str) -> String {
-    format!("{{apiVersion: kvasir.dev/v1alpha1, kind: KvCluster, metadata: {{name: {name}}}, spec: {spec}}}")
+    format!(
+        "{{apiVersion: kvasir.dev/v1alpha1, kind: KvCluster, metadata: {{name: {name}}}, spec: {spec}}}"
+    )
 }

@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use crate::{http_client::HttpClient, plan::announce::Announce};
 
-/// How long one of them may take to take it: a server writes it to its disk first.
-const ANNOUNCE_MAX: Duration = Duration::from_secs(2);
+/// How long one of them may take to take it: a server writes it to its disk first, and a broker that
+/// had none tries every member before it answers.
+const ANNOUNCE_MAX: Duration = Duration::from_secs(5);
 
 /// Told at the same time.
 const AT_ONCE: usize = 32;
@@ -38,7 +39,10 @@ pub async fn announce(
         .iter()
         .map(|one| tell_in_time(http, secret, &body, one))
         .collect();
-    let told: Vec<bool> = stream::iter(telling).buffer_unordered(AT_ONCE).collect().await;
+    let told: Vec<bool> = stream::iter(telling)
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
     told.into_iter().filter(|told| *told).count()
 }
 
@@ -74,5 +78,6 @@ async fn tell(
     }
     let asked = (proof::PUT_PLACEMENT, body);
     let proof = proof::authorization(secret, given.process, &given.nonce, asked);
-    http.put(&one.address, "/placement", &proof, body.to_vec()).await
+    http.put(&one.address, "/placement", &proof, body.to_vec())
+        .await
 }

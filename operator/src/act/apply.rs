@@ -36,7 +36,11 @@ impl<'a> Applier<'a> {
             + Clone
             + Debug,
     {
-        let name = desired.meta().name.as_deref().expect("every built object has a name");
+        let name = desired
+            .meta()
+            .name
+            .as_deref()
+            .expect("every built object has a name");
         let desired = marked(desired)?;
         if let Some(there) = there.get(name)
             && is_as_desired(&desired, there)?
@@ -85,7 +89,8 @@ mod tests {
 
     fn account() -> ServiceAccount {
         let wanted = fixtures::validated();
-        let [server, _] = crate::objects::build(&wanted, &Default::default(), 3).accounts;
+        let [server, _] =
+            crate::objects::build(&wanted, &crate::observed::Observed::default(), 3).accounts;
         server
     }
 

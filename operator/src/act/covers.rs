@@ -11,12 +11,12 @@ use crate::quantity::Amount;
 /// Whether `there` has all of `desired`.
 pub fn covers(desired: &Value, there: &Value) -> bool {
     match (desired, there) {
-        (Value::Object(desired), Value::Object(there)) => desired.iter().all(|(key, desired)| {
-            match there.get(key) {
+        (Value::Object(desired), Value::Object(there)) => {
+            desired.iter().all(|(key, desired)| match there.get(key) {
                 Some(there) => covers(desired, there),
                 None => is_nothing(desired),
-            }
-        }),
+            })
+        }
         (Value::Array(desired), Value::Array(there)) => list_covers(desired, there),
         (Value::String(desired), Value::String(there)) => {
             desired == there || same_amount(desired, there)
@@ -90,7 +90,10 @@ mod tests {
     #[test]
     fn amounts_are_compared_by_value() {
         let desired = json!({"cpu": "0.5", "memory": "1Gi"});
-        assert!(covers(&desired, &json!({"cpu": "500m", "memory": "1024Mi"})));
+        assert!(covers(
+            &desired,
+            &json!({"cpu": "500m", "memory": "1024Mi"})
+        ));
         assert!(!covers(&desired, &json!({"cpu": "500m", "memory": "1G"})));
     }
 

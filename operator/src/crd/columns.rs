@@ -13,8 +13,20 @@ enum Shown {
 pub(super) fn columns() -> Vec<CustomResourceColumnDefinition> {
     use Shown::{Always, Wide};
     vec![
-        column("Ready", "string", ".status.ready", "Servers that are ready, of those wanted", Always),
-        column("Copies", "integer", ".spec.copies", "Servers that hold each key", Always),
+        column(
+            "Ready",
+            "string",
+            ".status.ready",
+            "Servers that are ready, of those wanted",
+            Always,
+        ),
+        column(
+            "Copies",
+            "integer",
+            ".spec.copies",
+            "Servers that hold each key",
+            Always,
+        ),
         column(
             "Short",
             "integer",
@@ -22,11 +34,41 @@ pub(super) fn columns() -> Vec<CustomResourceColumnDefinition> {
             "Slots with fewer good copies than wanted",
             Always,
         ),
-        column("Epoch", "integer", ".status.epoch", "Number of the placement in use", Always),
-        column("Age", "date", ".metadata.creationTimestamp", "Time since it was made", Always),
-        column("Brokers", "integer", ".status.readyBrokers", "Brokers that are ready", Wide),
-        column("Moving", "integer", ".status.slots.moving", "Slots with an open move", Wide),
-        column("Image", "string", ".status.image", "Image of servers and brokers", Wide),
+        column(
+            "Epoch",
+            "integer",
+            ".status.epoch",
+            "Number of the placement in use",
+            Always,
+        ),
+        column(
+            "Age",
+            "date",
+            ".metadata.creationTimestamp",
+            "Time since it was made",
+            Always,
+        ),
+        column(
+            "Brokers",
+            "integer",
+            ".status.readyBrokers",
+            "Brokers that are ready",
+            Wide,
+        ),
+        column(
+            "Moving",
+            "integer",
+            ".status.slots.moving",
+            "Slots with an open move",
+            Wide,
+        ),
+        column(
+            "Image",
+            "string",
+            ".status.image",
+            "Image of servers and brokers",
+            Wide,
+        ),
     ]
 }
 

@@ -22,7 +22,7 @@ pub(super) fn broker_replicas() -> i32 {
 
 /// Longer than most restarts of a node, shorter than most people's patience.
 pub(super) fn repair_after() -> Duration {
-    time::Duration::from_secs(300).into()
+    time::Duration::from_mins(5).into()
 }
 
 /// Enough to go on while one move waits for its acknowledgements.

@@ -1,6 +1,9 @@
 //! `spec.servers`: the trie servers and where they keep their data.
 
-#![expect(unreachable_pub, reason = "KubeSchema repeats the type where nobody sees it")]
+#![expect(
+    unreachable_pub,
+    reason = "KubeSchema repeats the type where nobody sees it"
+)]
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;

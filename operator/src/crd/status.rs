@@ -1,6 +1,9 @@
 //! `status`: what the operator sees and does.
 
-#![expect(unreachable_pub, reason = "KubeSchema repeats the type where nobody sees it")]
+#![expect(
+    unreachable_pub,
+    reason = "KubeSchema repeats the type where nobody sees it"
+)]
 
 use std::fmt;
 
@@ -119,7 +122,9 @@ pub struct Operation {
 }
 
 /// What an operation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum OperationKind {
     /// The first placement is made.
     Bootstrap,
@@ -136,7 +141,9 @@ pub enum OperationKind {
 }
 
 /// How far an operation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum OperationState {
     /// It goes on.
     Running,

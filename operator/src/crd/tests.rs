@@ -14,7 +14,10 @@ fn an_empty_spec_is_three_servers_with_three_copies_and_two_brokers() {
     assert_eq!(spec, KvClusterSpec::default());
     assert_eq!(spec.copies, 3);
     assert_eq!((spec.servers.replicas, spec.brokers.replicas), (3, 2));
-    assert_eq!(spec.servers.storage.retention_policy, RetentionPolicy::Retain);
+    assert_eq!(
+        spec.servers.storage.retention_policy,
+        RetentionPolicy::Retain
+    );
 }
 
 #[test]
@@ -44,7 +47,10 @@ fn defaults_stand_in_the_schema() {
     assert_eq!(spec["copies"]["default"], 3);
     assert_eq!(spec["consistency"]["default"], "Eventual");
     assert_eq!(spec["servers"]["properties"]["replicas"]["default"], 3);
-    assert_eq!(spec["servers"]["properties"]["storage"]["properties"]["size"]["default"], "10Gi");
+    assert_eq!(
+        spec["servers"]["properties"]["storage"]["properties"]["size"]["default"],
+        "10Gi"
+    );
     assert_eq!(spec["repair"]["properties"]["after"]["default"], "300s");
 }
 
@@ -56,10 +62,16 @@ fn the_scale_subresource_and_the_columns_are_there() {
         version["subresources"]["scale"]["specReplicasPath"],
         ".spec.servers.replicas"
     );
-    let columns = version["additionalPrinterColumns"].as_array().expect("columns");
+    let columns = version["additionalPrinterColumns"]
+        .as_array()
+        .expect("columns");
     let of = |wide: bool| -> Vec<_> {
-        let shown = columns.iter().filter(|column| (column["priority"] == 1) == wide);
-        shown.map(|column| column["name"].as_str().expect("a name")).collect()
+        let shown = columns
+            .iter()
+            .filter(|column| (column["priority"] == 1) == wide);
+        shown
+            .map(|column| column["name"].as_str().expect("a name"))
+            .collect()
     };
     assert_eq!(of(false), ["Ready", "Copies", "Short", "Epoch", "Age"]);
     assert_eq!(of(true), ["Brokers", "Moving", "Image"]);

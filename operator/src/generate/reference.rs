@@ -24,7 +24,10 @@ pub(super) fn text(definition: &Value) -> String {
          same. API version `kvasir.dev/v1alpha1`, short name `kv`.\n",
     );
     for part in ["spec", "status"] {
-        let _ = writeln!(page, "\n## {part}\n\n| field | type | default | what |\n|---|---|---|---|");
+        let _ = writeln!(
+            page,
+            "\n## {part}\n\n| field | type | default | what |\n|---|---|---|---|"
+        );
         rows(part, &schema["properties"][part], &mut page);
     }
     page.push_str("\n## Rules\n\nThe API server refuses what breaks one of these.\n\n");
@@ -41,7 +44,11 @@ fn rows(path: &str, schema: &Value, page: &mut String) {
             other => format!("`{other}`"),
         };
         let what = field["description"].as_str().unwrap_or_default();
-        let what = what.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+        let what = what
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace('|', "\\|");
         let _ = writeln!(page, "| `{path}` | {} | {default} | {what} |", kind(field));
         if KUBERNETES.contains(&name.as_str()) {
             continue;
@@ -72,13 +79,21 @@ fn kind(field: &Value) -> String {
 }
 
 fn rules(path: &str, schema: &Value, page: &mut String) {
-    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+    for rule in schema["x-kubernetes-validations"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         let message = rule["message"].as_str().unwrap_or_default();
         let place = if path.is_empty() { "the whole" } else { path };
         let _ = writeln!(page, "- {place}: {message}");
     }
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let path = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
         rules(&path, field, page);
     }
 }

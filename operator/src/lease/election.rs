@@ -91,7 +91,11 @@ impl Election {
         // From before the write: that it takes long must not make leadership longer.
         self.asked = Some(now);
         let Some(lease) = lease else {
-            return if self.gives_up { Act::Wait } else { Act::Create };
+            return if self.gives_up {
+                Act::Wait
+            } else {
+                Act::Create
+            };
         };
         let since = match &self.last {
             Some((last, since)) if *last == lease => *since,
@@ -103,21 +107,26 @@ impl Election {
         self.last = Some((lease, since));
         match (is_mine, self.gives_up) {
             (true, _) => Act::Write,
-            (false, true) => Act::Wait,
             (false, false) if is_free => Act::Write,
-            (false, false) => Act::Wait,
+            (false, _) => Act::Wait,
         }
     }
 
     /// The Lease was written.
     pub fn wrote(&mut self, lease: Seen, now: Instant) {
-        self.renewed = if lease.holder == self.me { self.asked } else { None };
+        self.renewed = if lease.holder == self.me {
+            self.asked
+        } else {
+            None
+        };
         self.last = Some((lease, now));
     }
 
     /// Whether this candidate leads: it has renewed lately, and nobody else was seen to hold it.
     pub fn is_leader(&self, now: Instant) -> bool {
-        let renewed = self.renewed.is_some_and(|at| now.duration_since(at) < self.terms.renew_within);
+        let renewed = self
+            .renewed
+            .is_some_and(|at| now.duration_since(at) < self.terms.renew_within);
         renewed && self.other_holder().is_none()
     }
 

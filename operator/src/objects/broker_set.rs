@@ -6,9 +6,7 @@
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
-        core::v1::{
-            ConfigMapVolumeSource, ContainerPort, PodTemplateSpec, Volume,
-        },
+        core::v1::{ConfigMapVolumeSource, ContainerPort, PodTemplateSpec, Volume},
     },
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };

@@ -11,7 +11,10 @@ use crate::{names::Component, validate::Validated};
 /// One for the servers, one for the brokers.
 pub(super) fn build(wanted: &Validated) -> [PodDisruptionBudget; 2] {
     let copies = wanted.copies();
-    let quorum = wanted.quorums.read_of(copies).max(wanted.quorums.write_of(copies));
+    let quorum = wanted
+        .quorums
+        .read_of(copies)
+        .max(wanted.quorums.write_of(copies));
     let spare = i32::try_from(copies - quorum).expect("copies are few");
     let names = &wanted.names;
     [

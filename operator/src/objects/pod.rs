@@ -16,10 +16,7 @@ use k8s_openapi::{
 
 use super::secret;
 use crate::{
-    crd::Scheduling,
-    names::Component,
-    observed::pods::SECRET_DIGEST,
-    validate::Validated,
+    crd::Scheduling, names::Component, observed::pods::SECRET_DIGEST, validate::Validated,
 };
 
 /// User and group of all processes: `nonroot` of the image.
@@ -35,7 +32,10 @@ pub(super) fn container(wanted: &Validated, name: &str, command: &str) -> Contai
     Container {
         name: name.to_owned(),
         image: Some(wanted.image.clone()),
-        image_pull_policy: wanted.spec.image_pull_policy.map(|policy| policy.as_str().to_owned()),
+        image_pull_policy: wanted
+            .spec
+            .image_pull_policy
+            .map(|policy| policy.as_str().to_owned()),
         command: Some(vec![command.to_owned()]),
         env: Some(vec![EnvVar {
             name: "KVASIR_SECRET_FILE".to_owned(),

@@ -88,7 +88,11 @@ fn template(wanted: &Validated, secret: &str) -> PodTemplateSpec {
     container.args = Some(arguments(wanted));
     container.resources.clone_from(&servers.resources);
     let mounts = container.volume_mounts.get_or_insert_default();
-    mounts.push(pod::mount(DATA_VOLUME, VOLUME_DIRECTORY, pod::Access::Write));
+    mounts.push(pod::mount(
+        DATA_VOLUME,
+        VOLUME_DIRECTORY,
+        pod::Access::Write,
+    ));
     let port = |name: &str, number| ContainerPort {
         name: Some(name.to_owned()),
         container_port: number,
@@ -143,7 +147,16 @@ fn claim_template(wanted: &Validated, observed: &Observed) -> PersistentVolumeCl
     let there = set.and_then(|set| set.spec.as_ref()?.volume_claim_templates.as_ref()?.first());
     let storage = &wanted.spec.servers.storage;
     let size = there
-        .and_then(|claim| claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage"))
+        .and_then(|claim| {
+            claim
+                .spec
+                .as_ref()?
+                .resources
+                .as_ref()?
+                .requests
+                .as_ref()?
+                .get("storage")
+        })
         .cloned()
         .unwrap_or_else(|| Quantity(storage.size.clone()));
     PersistentVolumeClaim {

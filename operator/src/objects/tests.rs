@@ -25,7 +25,16 @@ fn templates(objects: &Objects) -> [PodTemplateSpec; 2] {
 
 /// Every object as JSON.
 fn all(objects: &Objects) -> Vec<Value> {
-    let Objects { accounts, services, seeds, policies, budgets, claims: _, servers, brokers } = objects;
+    let Objects {
+        accounts,
+        services,
+        seeds,
+        policies,
+        budgets,
+        claims: _,
+        servers,
+        brokers,
+    } = objects;
     let mut all = Vec::new();
     all.extend(accounts.iter().map(|object| json!(object)));
     all.extend(services.iter().map(|object| json!(object)));
@@ -42,11 +51,21 @@ fn every_object_names_its_owner_its_cluster_and_who_made_it() {
     for object in all(&built(|_| {})) {
         let metadata = &object["metadata"];
         assert_eq!(metadata["namespace"], "shop", "{object}");
-        assert_eq!(metadata["ownerReferences"][0]["uid"], fixtures::UID, "{object}");
-        assert_eq!(metadata["ownerReferences"][0]["controller"], true, "{object}");
+        assert_eq!(
+            metadata["ownerReferences"][0]["uid"],
+            fixtures::UID,
+            "{object}"
+        );
+        assert_eq!(
+            metadata["ownerReferences"][0]["controller"], true,
+            "{object}"
+        );
         let labels = &metadata["labels"];
         assert_eq!(labels["app.kubernetes.io/instance"], "carts", "{object}");
-        assert_eq!(labels["app.kubernetes.io/managed-by"], "kvasir-operator", "{object}");
+        assert_eq!(
+            labels["app.kubernetes.io/managed-by"], "kvasir-operator",
+            "{object}"
+        );
     }
 }
 
@@ -56,7 +75,10 @@ fn pods_pass_the_restricted_standard_and_have_no_token() {
         let spec = serde_json::to_value(template.spec).expect("JSON");
         assert_eq!(spec["automountServiceAccountToken"], false);
         assert_eq!(spec["securityContext"]["runAsNonRoot"], true);
-        assert_eq!(spec["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+        assert_eq!(
+            spec["securityContext"]["seccompProfile"]["type"],
+            "RuntimeDefault"
+        );
         let container = &spec["containers"][0]["securityContext"];
         assert_eq!(container["allowPrivilegeEscalation"], false);
         assert_eq!(container["readOnlyRootFilesystem"], true);
@@ -70,7 +92,10 @@ fn a_server_set_replaces_no_pod_and_deletes_no_claim_by_itself() {
     assert_eq!(spec["updateStrategy"]["type"], "OnDelete");
     assert_eq!(spec["podManagementPolicy"], "Parallel");
     let retention = &spec["persistentVolumeClaimRetentionPolicy"];
-    assert_eq!(retention, &json!({"whenDeleted": "Retain", "whenScaled": "Retain"}));
+    assert_eq!(
+        retention,
+        &json!({"whenDeleted": "Retain", "whenScaled": "Retain"})
+    );
 }
 
 #[test]
@@ -86,7 +111,9 @@ fn liveness_asks_the_pod_alone_and_readiness_whether_it_has_caught_up() {
 fn the_operator_s_own_labels_win() {
     let objects = built(|cluster| {
         let metadata = &mut cluster.spec.servers.scheduling.pod_metadata;
-        metadata.labels.insert("app.kubernetes.io/instance".into(), "other".into());
+        metadata
+            .labels
+            .insert("app.kubernetes.io/instance".into(), "other".into());
         metadata.labels.insert("team".into(), "blue".into());
     });
     let [servers, _] = templates(&objects);
@@ -102,7 +129,10 @@ fn the_size_of_the_template_of_claims_stays_as_it_is() {
     cluster.spec.servers.storage.size = "20Gi".to_owned();
     let wanted = validate(&cluster, "i").expect("valid");
     let mut observed = Observed::default();
-    observed.objects.stateful_sets.insert("carts-server".to_owned(), before);
+    observed
+        .objects
+        .stateful_sets
+        .insert("carts-server".to_owned(), before);
     let after = json!(build(&wanted, &observed, 3).servers);
     let template = &after["spec"]["volumeClaimTemplates"][0];
     assert_eq!(template["spec"]["resources"]["requests"]["storage"], "10Gi");
@@ -138,7 +168,10 @@ fn claims_go_with_the_cluster_only_where_that_is_asked_for() {
     }))
     .expect("a claim");
     let mut observed = Observed::default();
-    observed.objects.claims.insert("data-carts-server-0".to_owned(), claim);
+    observed
+        .objects
+        .claims
+        .insert("data-carts-server-0".to_owned(), claim);
     let of = |policy, observed: &Observed| {
         let mut cluster = fixtures::cluster();
         cluster.spec.servers.storage.retention_policy = policy;
@@ -148,8 +181,15 @@ fn claims_go_with_the_cluster_only_where_that_is_asked_for() {
     assert!(of(RetentionPolicy::Retain, &observed).is_empty());
     let owned = of(RetentionPolicy::Delete, &observed);
     let owner = owned[0].owner.clone().expect("an owner");
-    assert_eq!((owned[0].uid.as_str(), owner.uid.as_str()), ("c-1", fixtures::UID));
-    let claim = observed.objects.claims.get_mut("data-carts-server-0").expect("there");
+    assert_eq!(
+        (owned[0].uid.as_str(), owner.uid.as_str()),
+        ("c-1", fixtures::UID)
+    );
+    let claim = observed
+        .objects
+        .claims
+        .get_mut("data-carts-server-0")
+        .expect("there");
     claim.metadata.owner_references = Some(vec![owner]);
     assert!(of(RetentionPolicy::Delete, &observed).is_empty());
     assert_eq!(of(RetentionPolicy::Retain, &observed)[0].owner, None);

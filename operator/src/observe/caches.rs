@@ -185,7 +185,9 @@ impl Watch<'_> {
                         }
                     }
                     Ok(None) => return,
-                    Err(error) => tracing::warn!(%kind, %error, "a watch failed, it is tried again"),
+                    Err(error) => {
+                        tracing::warn!(%kind, %error, "a watch failed, it is tried again");
+                    }
                 }
             }
         });
@@ -208,7 +210,9 @@ impl Watch<'_> {
                 match touched.try_next().await {
                     Ok(Some(_)) => {}
                     Ok(None) => return,
-                    Err(error) => tracing::warn!(%error, "the watch of nodes failed, it is tried again"),
+                    Err(error) => {
+                        tracing::warn!(%error, "the watch of nodes failed, it is tried again");
+                    }
                 }
             }
         });
@@ -219,6 +223,9 @@ impl Watch<'_> {
 /// The `KvCluster` that an object belongs to, by its labels.
 pub fn cluster_of<K: Resource>(object: &K) -> Option<ObjectRef<KvCluster>> {
     let metadata = object.meta();
-    let cluster = metadata.labels.as_ref()?.get("app.kubernetes.io/instance")?;
+    let cluster = metadata
+        .labels
+        .as_ref()?
+        .get("app.kubernetes.io/instance")?;
     Some(ObjectRef::new(cluster).within(metadata.namespace.as_deref()?))
 }

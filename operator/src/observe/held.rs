@@ -7,7 +7,11 @@ use crate::{http_client::HttpClient, names::ADMIN_PORT, observed::Observed, plan
 
 /// Fills in [`Observed::held`] where the plan will need it.
 pub async fn fetch(observed: &mut Observed, http: &HttpClient) {
-    let recorded = observed.recorded.placement().map(Placement::epoch).unwrap_or_default();
+    let recorded = observed
+        .recorded
+        .placement()
+        .map(Placement::epoch)
+        .unwrap_or_default();
     let holders = observed.servers.values().filter_map(|pod| {
         let status = pod.heard.answer()?;
         (status.cluster.is_some() && status.epoch > recorded).then_some(&pod.pod)

@@ -132,14 +132,18 @@ fn target(pod: &Pod) -> Option<Target> {
 async fn ask(http: HttpClient, target: Target) -> (Target, Report) {
     let report = match target.component {
         Component::Server => {
-            let answer = http.get_json::<MemberStatus>(&target.address, "/status").await;
+            let answer = http
+                .get_json::<MemberStatus>(&target.address, "/status")
+                .await;
             Report::Server(match answer {
                 Ok(status) => Heard::Answer(Box::new(status)),
                 Err(why) => Heard::Silent(why),
             })
         }
         Component::Broker | Component::Cluster => {
-            let answer = http.get_json::<BrokerStatus>(&target.address, "/status").await;
+            let answer = http
+                .get_json::<BrokerStatus>(&target.address, "/status")
+                .await;
             Report::Broker(answer.ok().map(Box::new))
         }
     };
@@ -162,7 +166,9 @@ fn mood(report: &Report) -> schedule::Mood {
 /// Keeps the report; whether it says something that a plan or a status would look at.
 fn note(reports: &Reports, uid: &str, report: Report) -> bool {
     let mut reports = reports.0.write();
-    let is_news = reports.get(uid).is_none_or(|before| gist(before) != gist(&report));
+    let is_news = reports
+        .get(uid)
+        .is_none_or(|before| gist(before) != gist(&report));
     reports.insert(uid.to_owned(), report);
     is_news
 }
@@ -181,7 +187,9 @@ fn gist(report: &Report) -> Report {
             status.reason = status.reason.as_deref().map(without_digits);
         }
         Report::Server(Heard::Silent(why)) => *why = without_digits(why),
-        Report::Broker(Some(status)) => status.reason = status.reason.as_deref().map(without_digits),
+        Report::Broker(Some(status)) => {
+            status.reason = status.reason.as_deref().map(without_digits);
+        }
         Report::Server(Heard::NotYet) | Report::Broker(None) => {}
     }
     report
@@ -193,9 +201,19 @@ fn without_digits(text: &str) -> String {
 
 /// Pods that are gone, or have no address any more, have said nothing.
 fn forget_others(pods: &[Arc<Pod>], reports: &Reports) {
-    let there: HashSet<&str> = pods.iter().filter_map(|pod| Some(askable(pod)?.0)).collect();
-    let has_others = reports.0.read().keys().any(|uid| !there.contains(uid.as_str()));
+    let there: HashSet<&str> = pods
+        .iter()
+        .filter_map(|pod| Some(askable(pod)?.0))
+        .collect();
+    let has_others = reports
+        .0
+        .read()
+        .keys()
+        .any(|uid| !there.contains(uid.as_str()));
     if has_others {
-        reports.0.write().retain(|uid, _| there.contains(uid.as_str()));
+        reports
+            .0
+            .write()
+            .retain(|uid, _| there.contains(uid.as_str()));
     }
 }

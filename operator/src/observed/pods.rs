@@ -75,7 +75,10 @@ impl PodFacts {
         let metadata = &pod.metadata;
         let status = pod.status.as_ref();
         let text = |map: &Option<std::collections::BTreeMap<String, String>>, key: &str| {
-            map.as_ref().and_then(|map| map.get(key)).cloned().unwrap_or_default()
+            map.as_ref()
+                .and_then(|map| map.get(key))
+                .cloned()
+                .unwrap_or_default()
         };
         Self {
             name: name_of(metadata).to_owned(),
@@ -108,18 +111,16 @@ fn is_ready(status: &PodStatus) -> bool {
 
 /// What keeps the pod from running: its container first, since that is nearest to the cause.
 fn trouble(status: &PodStatus) -> Option<Trouble> {
-    let containers = status.container_statuses.iter().flatten();
-    let waiting = containers.filter_map(container_trouble).next();
+    let mut containers = status.container_statuses.iter().flatten();
+    let waiting = containers.find_map(container_trouble);
     waiting.or_else(|| {
-        let conditions = status.conditions.iter().flatten();
+        let mut conditions = status.conditions.iter().flatten();
         let unscheduled = conditions
-            .filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
-            .map(|condition| {
-                trouble_of(condition.reason.as_deref(), condition.message.as_deref())
-            });
+            .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
+            .map(|condition| trouble_of(condition.reason.as_deref(), condition.message.as_deref()));
         let failed = (status.phase.as_deref() == Some("Failed"))
             .then(|| trouble_of(status.reason.as_deref(), status.message.as_deref()));
-        failed.or(unscheduled.last())
+        failed.or(unscheduled)
     })
 }
 
@@ -130,7 +131,10 @@ fn container_trouble(container: &ContainerStatus) -> Option<Trouble> {
     if matches!(reason, "ContainerCreating" | "PodInitializing") {
         return None;
     }
-    let ended = container.last_state.as_ref().and_then(|last| last.terminated.as_ref());
+    let ended = container
+        .last_state
+        .as_ref()
+        .and_then(|last| last.terminated.as_ref());
     let message = ended
         .and_then(|ended| ended.message.as_deref())
         .or(waiting.message.as_deref());

@@ -15,7 +15,11 @@ impl Good {
     /// What the servers' last answers say.
     pub fn members(placement: &Placement, observed: &Observed) -> Self {
         let mut good = vec![false; placement.members().len()];
-        for status in observed.servers.values().filter_map(|pod| pod.heard.answer()) {
+        for status in observed
+            .servers
+            .values()
+            .filter_map(|pod| pod.heard.answer())
+        {
             if let Some(index) = placement.index_of(status.id)
                 && status.ready
                 && status.cluster == Some(placement.cluster())
@@ -40,7 +44,10 @@ impl Good {
 
     /// Good members of a set.
     pub fn of(&self, set: &ReplicaSet) -> usize {
-        set.members().iter().filter(|member| self.0[member.get()]).count()
+        set.members()
+            .iter()
+            .filter(|member| self.0[member.get()])
+            .count()
     }
 
     /// The first slot that cannot be read or written.

@@ -140,18 +140,26 @@ pub(super) fn decide(wanted: &Validated, observed: &Observed) -> Decided {
             }
         }
     };
-    decided.operations.extend(strangers(observed, &decided.step));
+    decided
+        .operations
+        .extend(strangers(observed, &decided.step));
     decided
 }
 
 /// Whether any server has data of any cluster.
 fn is_anything_stored(observed: &Observed) -> bool {
-    let mut answers = observed.servers.values().filter_map(|pod| pod.heard.answer());
+    let mut answers = observed
+        .servers
+        .values()
+        .filter_map(|pod| pod.heard.answer());
     answers.any(|status| status.cluster.is_some())
 }
 
 fn highest_epoch(observed: &Observed) -> Epoch {
-    let answers = observed.servers.values().filter_map(|pod| pod.heard.answer());
+    let answers = observed
+        .servers
+        .values()
+        .filter_map(|pod| pod.heard.answer());
     answers.map(|status| status.epoch).max().unwrap_or_default()
 }
 

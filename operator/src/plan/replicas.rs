@@ -63,10 +63,11 @@ fn before_any_placement(wanted: &Validated, observed: &Observed) -> i32 {
     let now = set.and_then(|set| set.spec.as_ref()?.replicas).unwrap_or(0);
     let held = observed.held.iter().map(|held| held.members().len()).max();
     let held = held.map_or(0, |members| i32::try_from(members).expect("few members"));
-    let unheard = observed
-        .servers
-        .iter()
-        .filter(|(_, pod)| pod.heard.answer().is_none_or(|status| status.cluster.is_some()));
+    let unheard = observed.servers.iter().filter(|(_, pod)| {
+        pod.heard
+            .answer()
+            .is_none_or(|status| status.cluster.is_some())
+    });
     let unheard = unheard.map(|(&ordinal, _)| ordinal + 1).max().unwrap_or(0);
     held.max(unheard.min(now))
 }

@@ -110,23 +110,24 @@ impl<'a> Template<'a> {
     }
 
     fn has_another_secret(&self, pod: &ServerPod) -> bool {
-        self.secret.as_ref().is_some_and(|secret| *secret != pod.pod.secret)
+        self.secret
+            .as_ref()
+            .is_some_and(|secret| *secret != pod.pod.secret)
     }
 }
 
 /// Whether clients lose nothing when the pod goes: its server does not answer, or has no slots.
 fn serves_nothing(pod: &ServerPod) -> bool {
     let starts = pod.pod.trouble.is_some() && pod.heard.answer().is_none();
-    let is_blank = pod.heard.answer().is_some_and(|status| status.cluster.is_none());
+    let is_blank = pod
+        .heard
+        .answer()
+        .is_some_and(|status| status.cluster.is_none());
     starts || is_blank
 }
 
 /// Why the pod cannot be restarted now.
-fn why_not(
-    next: &ServerPod,
-    observed: &Observed,
-    in_force: Option<&Placement>,
-) -> Option<String> {
+fn why_not(next: &ServerPod, observed: &Observed, in_force: Option<&Placement>) -> Option<String> {
     let placement = in_force?;
     let leaving = observed.servers.values().find(|pod| pod.pod.leaving);
     if let Some(leaving) = leaving {

@@ -22,7 +22,8 @@ pub(super) async fn ensure(
     observed: &mut Observed,
 ) -> Result<Option<Secret>, ActError> {
     let name = wanted.names.secret();
-    let reference = ObjectRef::<KvCluster>::new(&wanted.names.cluster).within(&wanted.names.namespace);
+    let reference =
+        ObjectRef::<KvCluster>::new(&wanted.names.cluster).within(&wanted.names.namespace);
     let there = observed.objects.secrets.get(&name);
     let is_there = there.and_then(secret::text).is_some();
     if !is_there && !wanted.spec.paused {
@@ -59,5 +60,9 @@ async fn make(
 /// 256 bits in hexadecimal digits.
 fn random() -> String {
     let mut random = rand::rng();
-    format!("{:032x}{:032x}", random.random::<u128>(), random.random::<u128>())
+    format!(
+        "{:032x}{:032x}",
+        random.random::<u128>(),
+        random.random::<u128>()
+    )
 }

@@ -37,7 +37,11 @@ pub(super) async fn write(
         });
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let what = format!("status of KvCluster {namespace}/{name}");
-        ask(what, api.patch_status(&name, &parameters, &Patch::Apply(&patch))).await?;
+        ask(
+            what,
+            api.patch_status(&name, &parameters, &Patch::Apply(&patch)),
+        )
+        .await?;
         context.metrics.status_written();
     }
     context.memory.wrote(&reference, status, figures);

@@ -64,16 +64,21 @@ pub(super) fn invalid(
 ) -> Vec<Condition> {
     let said = [
         (ConditionType::Ready, no("InvalidSpec", why.to_string())),
-        (ConditionType::Reconciling, no("InvalidSpec", "the spec has to be mended first")),
+        (
+            ConditionType::Reconciling,
+            no("InvalidSpec", "the spec has to be mended first"),
+        ),
         (ConditionType::Stalled, yes("InvalidSpec", why.to_string())),
     ];
     let mut conditions: Vec<_> = said
         .into_iter()
         .map(|(kind, says)| condition(kind, says, previous, generation, now))
         .collect();
-    let others = previous
-        .iter()
-        .filter(|old| conditions.iter().all(|condition| condition.type_ != old.type_));
+    let others = previous.iter().filter(|old| {
+        conditions
+            .iter()
+            .all(|condition| condition.type_ != old.type_)
+    });
     let others: Vec<_> = others.cloned().collect();
     conditions.extend(others);
     conditions
@@ -89,9 +94,10 @@ fn condition(
     let type_ = kind.to_string();
     let status = if says.holds { "True" } else { "False" };
     let before = previous.iter().find(|condition| condition.type_ == type_);
-    let since = before
-        .filter(|before| before.status == status)
-        .map_or_else(|| Time(seconds(now)), |before| before.last_transition_time.clone());
+    let since = before.filter(|before| before.status == status).map_or_else(
+        || Time(seconds(now)),
+        |before| before.last_transition_time.clone(),
+    );
     Condition {
         last_transition_time: since,
         message: says.message,
@@ -137,7 +143,10 @@ impl Facts<'_> {
             return no(stalled.reason, stalled.message.clone());
         }
         if self.plan.in_force(self.observed).is_none() {
-            return no("NoPlacement", "there is no placement yet: nothing can be stored");
+            return no(
+                "NoPlacement",
+                "there is no placement yet: nothing can be stored",
+            );
         }
         if self.ready_servers < self.wanted.replicas() {
             return no("ServersNotReady", self.servers());
@@ -148,7 +157,10 @@ impl Facts<'_> {
         let mut open = self.plan.operations.iter();
         match open.next() {
             Some(operation) => no("OperationsOpen", operation.message.clone()),
-            None => yes("AllReady", format!("{}, {}", self.servers(), self.brokers())),
+            None => yes(
+                "AllReady",
+                format!("{}, {}", self.servers(), self.brokers()),
+            ),
         }
     }
 
@@ -166,7 +178,10 @@ impl Facts<'_> {
         }
         if !self.plan.announce.is_empty() {
             let count = self.plan.announce.len();
-            return yes("PlacementSpreads", format!("{count} processes have an older placement"));
+            return yes(
+                "PlacementSpreads",
+                format!("{count} processes have an older placement"),
+            );
         }
         no("UpToDate", "everything asked for is done")
     }
@@ -194,7 +209,10 @@ impl Facts<'_> {
 
     fn available(&self) -> Says {
         if self.plan.in_force(self.observed).is_none() {
-            return no("NoPlacement", "there is no placement yet: nothing can be stored");
+            return no(
+                "NoPlacement",
+                "there is no placement yet: nothing can be stored",
+            );
         }
         if let Some(slot) = self.counts.without_quorum {
             let why = format!("slot {slot}, and maybe others, cannot be read or written");
@@ -209,13 +227,22 @@ impl Facts<'_> {
     fn replication_satisfied(&self) -> Says {
         let slots = self.counts.slots;
         if self.plan.in_force(self.observed).is_none() {
-            return no("NoPlacement", "there is no placement yet: nothing can be stored");
+            return no(
+                "NoPlacement",
+                "there is no placement yet: nothing can be stored",
+            );
         }
         if slots.short > 0 {
             let (short, copies) = (slots.short, self.wanted.copies());
-            return no("SlotsShort", format!("{short} slots have fewer than {copies} good copies"));
+            return no(
+                "SlotsShort",
+                format!("{short} slots have fewer than {copies} good copies"),
+            );
         }
-        yes("AllCopiesGood", format!("every slot has {} good copies", self.wanted.copies()))
+        yes(
+            "AllCopiesGood",
+            format!("every slot has {} good copies", self.wanted.copies()),
+        )
     }
 
     fn rebalancing(&self) -> Says {
@@ -231,7 +258,10 @@ impl Facts<'_> {
                 "CopiesMissing",
                 format!("slot {slot}, and maybe others, loses its quorum with one more server"),
             ),
-            None => no("CopiesToSpare", "no slot with missing copies is near its quorum"),
+            None => no(
+                "CopiesToSpare",
+                "no slot with missing copies is near its quorum",
+            ),
         }
     }
 

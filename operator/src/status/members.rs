@@ -25,7 +25,11 @@ pub(super) fn list(
     let without_pod = placement
         .into_iter()
         .flat_map(|placement| placement.members().iter().zip(0_u16..))
-        .filter(|(member, _)| members.iter().all(|state| state.id != member.id.to_string()))
+        .filter(|(member, _)| {
+            members
+                .iter()
+                .all(|state| state.id != member.id.to_string())
+        })
         .map(|(member, index)| MemberState {
             id: member.id.to_string(),
             zone: member.zone.clone(),
@@ -39,7 +43,10 @@ pub(super) fn list(
 }
 
 fn of_pod(pod: &ServerPod, placement: Option<&Placement>, moment: Moment<'_>) -> MemberState {
-    let previous = moment.previous.into_iter().flat_map(|status| &status.members);
+    let previous = moment
+        .previous
+        .into_iter()
+        .flat_map(|status| &status.members);
     let mut previous = previous.filter(|member| member.pod == pod.pod.name);
     let previous = previous.next();
     let answer = pod.heard.answer();
@@ -49,12 +56,19 @@ fn of_pod(pod: &ServerPod, placement: Option<&Placement>, moment: Moment<'_>) ->
     let known = |text: fn(&MemberState) -> &String| previous.map(text).cloned().unwrap_or_default();
     MemberState {
         pod: pod.pod.name.clone(),
-        id: answer.map_or_else(|| known(|member| &member.id), |status| status.id.to_string()),
+        id: answer.map_or_else(
+            || known(|member| &member.id),
+            |status| status.id.to_string(),
+        ),
         node: pod.pod.node.clone().unwrap_or_default(),
         zone: zone.unwrap_or_else(|| pod.zone.clone()),
         ready: super::is_ready(pod),
         slots: index.map_or(0, |index| slots(placement, index)),
-        bytes: bytes(answer.map(|status| status.log_bytes), previous, moment.figures),
+        bytes: bytes(
+            answer.map(|status| status.log_bytes),
+            previous,
+            moment.figures,
+        ),
         version: answer.map_or_else(
             || known(|member| &member.version),
             |status| status.program.clone(),

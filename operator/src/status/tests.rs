@@ -24,7 +24,16 @@ fn at(
 ) -> KvClusterStatus {
     let wanted = validated();
     let plan = plan(&wanted, observed);
-    of(&wanted, observed, &plan, Moment { previous, now, figures })
+    of(
+        &wanted,
+        observed,
+        &plan,
+        Moment {
+            previous,
+            now,
+            figures,
+        },
+    )
 }
 
 /// Status and reason of a condition.
@@ -57,10 +66,26 @@ fn a_cluster_where_all_is_well_says_so() {
     assert_eq!(status.ready, "3/3");
     assert_eq!((status.slots.satisfied, status.slots.short), (1024, 0));
     assert_eq!(told(&status, ConditionType::Ready), ("True", "AllReady"));
-    assert_eq!(told(&status, ConditionType::Available), ("True", "AllSlotsServed"));
-    assert_eq!(told(&status, ConditionType::Stalled), ("False", "NothingInTheWay"));
-    assert_eq!(told(&status, ConditionType::QuorumAtRisk), ("False", "CopiesToSpare"));
-    assert_eq!(status.members.iter().map(|member| member.slots).sum::<i32>(), 3 * 1024);
+    assert_eq!(
+        told(&status, ConditionType::Available),
+        ("True", "AllSlotsServed")
+    );
+    assert_eq!(
+        told(&status, ConditionType::Stalled),
+        ("False", "NothingInTheWay")
+    );
+    assert_eq!(
+        told(&status, ConditionType::QuorumAtRisk),
+        ("False", "CopiesToSpare")
+    );
+    assert_eq!(
+        status
+            .members
+            .iter()
+            .map(|member| member.slots)
+            .sum::<i32>(),
+        3 * 1024
+    );
 }
 
 #[test]
@@ -80,12 +105,24 @@ fn one_silent_server_leaves_slots_short_and_quorums_at_risk() {
     let status = at(&observed, Some(&before), later, Figures::Recent);
     assert_eq!(status.slots.short, 1024);
     assert_eq!(told(&status, ConditionType::Available).0, "True");
-    assert_eq!(told(&status, ConditionType::QuorumAtRisk), ("True", "CopiesMissing"));
-    assert_eq!(told(&status, ConditionType::ReplicationSatisfied).0, "False");
-    assert_eq!(status.members[1].id, before.members[1].id, "it is still the same member");
+    assert_eq!(
+        told(&status, ConditionType::QuorumAtRisk),
+        ("True", "CopiesMissing")
+    );
+    assert_eq!(
+        told(&status, ConditionType::ReplicationSatisfied).0,
+        "False"
+    );
+    assert_eq!(
+        status.members[1].id, before.members[1].id,
+        "it is still the same member"
+    );
     assert!(status.members[1].reason.contains("connection refused"));
     let since = |kind: ConditionType| {
-        let condition = status.conditions.iter().find(|c| c.type_ == kind.to_string());
+        let condition = status
+            .conditions
+            .iter()
+            .find(|c| c.type_ == kind.to_string());
         condition.expect("listed").last_transition_time.0
     };
     assert_eq!(since(ConditionType::QuorumAtRisk), later);
@@ -100,7 +137,10 @@ fn two_silent_servers_of_three_lose_the_quorum() {
         pod.heard = Heard::Silent("gone".to_owned());
     }
     let status = status(&observed, None);
-    assert_eq!(told(&status, ConditionType::Available), ("False", "QuorumLost"));
+    assert_eq!(
+        told(&status, ConditionType::Available),
+        ("False", "QuorumLost")
+    );
 }
 
 #[test]
@@ -115,8 +155,15 @@ fn a_pod_that_does_not_run_is_named_with_kubernetes_own_words() {
     });
     let status = status(&observed, None);
     assert_eq!(status.members[2].reason, "ImagePullBackOff: no such image");
-    assert_eq!(told(&status, ConditionType::Stalled), ("True", "PodNotRunning"));
-    assert!(status.operations[0].message.contains("carts-server-2: ImagePullBackOff"));
+    assert_eq!(
+        told(&status, ConditionType::Stalled),
+        ("True", "PodNotRunning")
+    );
+    assert!(
+        status.operations[0]
+            .message
+            .contains("carts-server-2: ImagePullBackOff")
+    );
 }
 
 #[test]
@@ -142,8 +189,14 @@ fn what_is_said_of_data_stays_when_the_spec_becomes_invalid() {
     let before = status(&served(), None);
     let why = Invalid::Servers(0);
     let after = invalid(Some(9), &why, Some(&before), NOW);
-    assert_eq!(told(&after, ConditionType::Stalled), ("True", "InvalidSpec"));
-    assert_eq!(told(&after, ConditionType::Available), ("True", "AllSlotsServed"));
+    assert_eq!(
+        told(&after, ConditionType::Stalled),
+        ("True", "InvalidSpec")
+    );
+    assert_eq!(
+        told(&after, ConditionType::Available),
+        ("True", "AllSlotsServed")
+    );
     assert_eq!(after.members, before.members);
     assert_eq!(after.conditions.len(), before.conditions.len());
 }

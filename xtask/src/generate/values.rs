@@ -23,7 +23,11 @@ pub(super) fn page(values: &str) -> Result<String> {
          | value | default | what |\n|---|---|---|\n",
     );
     for value in read(values)? {
-        let _ = writeln!(page, "| `{}` | `{}` | {} |", value.path, value.default, value.what);
+        let _ = writeln!(
+            page,
+            "| `{}` | `{}` | {} |",
+            value.path, value.default, value.what
+        );
     }
     Ok(page)
 }
@@ -47,7 +51,11 @@ fn read(values: &str) -> Result<Vec<Value>> {
                 }
                 continue;
             }
-            let path = if is_inner { format!("{section}.{name}") } else { name.to_owned() };
+            let path = if is_inner {
+                format!("{section}.{name}")
+            } else {
+                name.to_owned()
+            };
             let default = match default.trim() {
                 "" => "see values.yaml",
                 default => default,
@@ -59,7 +67,10 @@ fn read(values: &str) -> Result<Vec<Value>> {
             });
         }
     }
-    ensure!(!found.is_empty(), "values.yaml has no value with a comment that begins with `# --`");
+    ensure!(
+        !found.is_empty(),
+        "values.yaml has no value with a comment that begins with `# --`"
+    );
     Ok(found)
 }
 
@@ -79,10 +90,13 @@ mod tests {
         let row = |path: &str, default: &str, what: &str| {
             (path.to_owned(), default.to_owned(), what.to_owned())
         };
-        assert_eq!(read, [
-            row("image.repository", "a/b", "Where it is."),
-            row("replicas", "1", "How many."),
-            row("resources", "see values.yaml", "Room."),
-        ]);
+        assert_eq!(
+            read,
+            [
+                row("image.repository", "a/b", "Where it is."),
+                row("replicas", "1", "How many."),
+                row("resources", "see values.yaml", "Room."),
+            ]
+        );
     }
 }

@@ -27,7 +27,10 @@ fn a_lease_that_is_not_there_is_made_and_then_renewed() {
     assert_eq!(a.look(Some(lease("a", 1)), start + seconds(5)), Act::Write);
     a.wrote(lease("a", 2), start + seconds(5));
     assert!(a.is_leader(start + seconds(14)));
-    assert!(!a.is_leader(start + seconds(15)), "ten seconds after the renewal it stops");
+    assert!(
+        !a.is_leader(start + seconds(15)),
+        "ten seconds after the renewal it stops"
+    );
 }
 
 #[test]
@@ -93,12 +96,14 @@ struct Turn {
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
-    (0..3_usize, 0..6_000_u64, 0..10_u8, 0..4_000_u64).prop_map(|(candidate, pause_ms, fault, delay_ms)| Turn {
-        candidate,
-        pause_ms,
-        fault,
-        delay_ms,
-    })
+    (0..3_usize, 0..6_000_u64, 0..10_u8, 0..4_000_u64).prop_map(
+        |(candidate, pause_ms, fault, delay_ms)| Turn {
+            candidate,
+            pause_ms,
+            fault,
+            delay_ms,
+        },
+    )
 }
 
 proptest! {

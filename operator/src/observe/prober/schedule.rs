@@ -91,14 +91,19 @@ mod tests {
     use super::*;
 
     fn due(schedule: &mut Schedule, version: &str, now: Instant) -> bool {
-        !schedule.due([("a", version)].into_iter(), now, 9).is_empty()
+        !schedule
+            .due([("a", version)].into_iter(), now, 9)
+            .is_empty()
     }
 
     #[test]
     fn nobody_is_asked_twice_at_once_and_silence_makes_pauses_longer() {
         let (mut now, mut schedule) = (Instant::now(), Schedule::default());
         assert!(due(&mut schedule, "1", now));
-        assert!(!due(&mut schedule, "1", now + Duration::from_secs(60)), "it is being asked");
+        assert!(
+            !due(&mut schedule, "1", now + Duration::from_mins(1)),
+            "it is being asked"
+        );
         let mut pauses = Vec::new();
         for _ in 0..7 {
             schedule.answered("a", Mood::Silent, now);

@@ -19,7 +19,8 @@ pub(super) fn decide(
     placement: &Placement,
     expect: Expect,
 ) -> Decided {
-    let trouble = two_contents(observed, placement).or_else(|| all_blank(wanted, observed, placement));
+    let trouble =
+        two_contents(observed, placement).or_else(|| all_blank(wanted, observed, placement));
     if let Some(stalled) = trouble {
         return stalled;
     }
@@ -37,7 +38,9 @@ pub(super) fn decide(
             Err(error) => Decided::stall("NoPlacement", error.to_string()),
         }
     };
-    decided.operations.extend(change_of_copies(wanted, placement));
+    decided
+        .operations
+        .extend(change_of_copies(wanted, placement));
     decided
 }
 
@@ -84,7 +87,10 @@ fn two_contents(observed: &Observed, placement: &Placement) -> Option<Decided> {
 /// Every server's disk is empty, and a placement says that there was data.
 fn all_blank(wanted: &Validated, observed: &Observed, placement: &Placement) -> Option<Decided> {
     let is_new = |ordinal: i32| {
-        let status = observed.servers.get(&ordinal).and_then(|pod| pod.heard.answer());
+        let status = observed
+            .servers
+            .get(&ordinal)
+            .and_then(|pod| pod.heard.answer());
         status.is_some_and(|status| {
             status.cluster.is_none() && placement.index_of(status.id).is_none()
         })

@@ -45,7 +45,9 @@ fn member(wanted: &Validated, pod: Option<&ServerPod>) -> Result<Member, String>
         return Err("there is no pod yet".to_owned());
     };
     if let (None | Some(_), Some(trouble)) = (&pod.pod.ip, &pod.pod.trouble) {
-        return Err(format!("{} {}", trouble.reason, trouble.message).trim_end().to_owned());
+        return Err(format!("{} {}", trouble.reason, trouble.message)
+            .trim_end()
+            .to_owned());
     }
     let Some(ip) = pod.pod.address() else {
         return Err("it has no address yet".to_owned());
@@ -65,7 +67,9 @@ fn member(wanted: &Validated, pod: Option<&ServerPod>) -> Result<Member, String>
 /// Two members of one id: two pods on one disk, which nothing good comes of.
 fn twice(members: &[Member]) -> Option<(&str, &str)> {
     members.iter().enumerate().find_map(|(index, one)| {
-        let other = members[index + 1..].iter().find(|other| other.id == one.id)?;
+        let other = members[index + 1..]
+            .iter()
+            .find(|other| other.id == one.id)?;
         Some((one.address.as_str(), other.address.as_str()))
     })
 }

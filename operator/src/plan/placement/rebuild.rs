@@ -33,7 +33,10 @@ pub(super) fn decide(wanted: &Validated, observed: &Observed, expect: Expect) ->
     }
     let heard = heard(observed, newest);
     if let Some(slot) = short_slot(newest, &heard) {
-        let silent = newest.members().iter().filter(|member| !heard.contains(&member.id));
+        let silent = newest
+            .members()
+            .iter()
+            .filter(|member| !heard.contains(&member.id));
         let silent: Vec<_> = silent.map(|member| member.address.as_str()).collect();
         let message = format!(
             "the placement is lost, and is rebuilt once a read quorum of every slot was heard; \
@@ -90,7 +93,10 @@ fn disagreement<'a>(
 
 /// Members of the placement that said what they know, and have not lost their disk.
 fn heard(observed: &Observed, placement: &Placement) -> BTreeSet<MemberId> {
-    let answers = observed.servers.values().filter_map(|pod| pod.heard.answer());
+    let answers = observed
+        .servers
+        .values()
+        .filter_map(|pod| pod.heard.answer());
     answers
         .filter(|status| status.cluster == Some(placement.cluster()))
         .map(|status| status.id)

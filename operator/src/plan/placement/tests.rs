@@ -42,15 +42,27 @@ fn changed(placement: &Placement, change: impl FnOnce(&mut Parts)) -> Placement 
 #[test]
 fn three_blank_servers_get_the_first_placement_and_always_the_same() {
     let all_blank = observed(|ordinal| answer(blank(ordinal)));
-    let Step::Record { placement, expect, why } = step(&all_blank) else {
+    let Step::Record {
+        placement,
+        expect,
+        why,
+    } = step(&all_blank)
+    else {
         panic!("nothing is recorded");
     };
     assert_eq!((expect, why), (Expect::Absent, Why::First));
     assert_eq!(placement.cluster(), ClusterId(validated().uid));
     assert_eq!((placement.copies(), placement.members().len()), (3, 3));
     assert_eq!(placement.members()[1].zone, "z1");
-    assert!(placement.members()[1].address.starts_with("10.1.0.1:7400,carts-server-1."));
-    assert_eq!(step(&all_blank).in_force(&Recorded::Absent), Some(&placement));
+    assert!(
+        placement.members()[1]
+            .address
+            .starts_with("10.1.0.1:7400,carts-server-1.")
+    );
+    assert_eq!(
+        step(&all_blank).in_force(&Recorded::Absent),
+        Some(&placement)
+    );
 }
 
 #[test]
@@ -60,7 +72,9 @@ fn the_first_placement_waits_for_every_single_server() {
         1 => silent.clone(),
         _ => answer(blank(ordinal)),
     });
-    assert!(waits_for(&one_silent).contains("carts-server-1: it does not answer: connection refused"));
+    assert!(
+        waits_for(&one_silent).contains("carts-server-1: it does not answer: connection refused")
+    );
     let mut one_gone = observed(|ordinal| answer(blank(ordinal)));
     one_gone.servers.remove(&2);
     assert!(waits_for(&one_gone).contains("carts-server-2: there is no pod yet"));
@@ -82,7 +96,10 @@ fn one_server_with_data_means_that_no_first_placement_is_made() {
         0 => answer(follows(0, &held)),
         _ => answer(blank(ordinal)),
     });
-    let one_has_data = Observed { held: vec![held], ..one_has_data };
+    let one_has_data = Observed {
+        held: vec![held],
+        ..one_has_data
+    };
     // Two of three disks are empty: a read quorum of no slot was heard.
     assert!(waits_for(&one_has_data).contains("a read quorum"));
 }
@@ -94,8 +111,16 @@ fn a_lost_record_is_rebuilt_from_a_read_quorum_under_a_number_nobody_used() {
         2 => Heard::Silent("power is off".to_owned()),
         _ => answer(follows(ordinal, &held)),
     });
-    let two_heard = Observed { held: vec![held.clone()], ..two_heard };
-    let Step::Record { placement, expect, why } = step(&two_heard) else {
+    let two_heard = Observed {
+        held: vec![held.clone()],
+        ..two_heard
+    };
+    let Step::Record {
+        placement,
+        expect,
+        why,
+    } = step(&two_heard)
+    else {
         panic!("nothing is recorded");
     };
     assert_eq!((expect, why), (Expect::Absent, Why::Rebuilt));
@@ -104,9 +129,14 @@ fn a_lost_record_is_rebuilt_from_a_read_quorum_under_a_number_nobody_used() {
         assert_eq!(placement.slot(slot), held.slot(slot));
     }
     assert_eq!(placement.parts().author, held.parts().author);
-    let again = changed(&placement, |parts| parts.epoch = Epoch(rebuild::EPOCHS_APART + 7));
+    let again = changed(&placement, |parts| {
+        parts.epoch = Epoch(rebuild::EPOCHS_APART + 7);
+    });
     let lost_again = observed(|ordinal| answer(follows(ordinal, &again)));
-    let lost_again = Observed { held: vec![again], ..lost_again };
+    let lost_again = Observed {
+        held: vec![again],
+        ..lost_again
+    };
     let step = step(&lost_again);
     let next = step.in_force(&Recorded::Absent).expect("rebuilt");
     assert_eq!(next.epoch(), Epoch(2 * rebuild::EPOCHS_APART));
@@ -118,12 +148,18 @@ fn a_record_older_than_what_servers_follow_counts_as_lost() {
     let newer = changed(&old, |parts| parts.epoch = Epoch(9));
     let mut observed = observed(|ordinal| answer(follows(ordinal, &newer)));
     observed.recorded = recorded(old);
-    assert!(waits_for(&observed).contains("asked for theirs"), "not fetched yet");
+    assert!(
+        waits_for(&observed).contains("asked for theirs"),
+        "not fetched yet"
+    );
     observed.held = vec![newer];
     let Step::Record { expect, why, .. } = step(&observed) else {
         panic!("nothing is recorded");
     };
-    assert_eq!((expect, why), (Expect::Version("41".to_owned()), Why::Rebuilt));
+    assert_eq!(
+        (expect, why),
+        (Expect::Version("41".to_owned()), Why::Rebuilt)
+    );
 }
 
 #[test]
@@ -138,7 +174,10 @@ fn placements_that_do_not_belong_together_need_a_person() {
             0 => answer(follows(0, &other)),
             _ => answer(follows(ordinal, &one)),
         });
-        let seen = Observed { held: vec![one.clone(), other], ..seen };
+        let seen = Observed {
+            held: vec![one.clone(), other],
+            ..seen
+        };
         assert_eq!(stalls(&seen), "TwoPlacements");
     }
 }
@@ -157,10 +196,18 @@ fn a_new_address_of_the_same_member_is_a_new_revision_of_the_same_epoch() {
     let mut observed = settled();
     let pod = observed.servers.get_mut(&1).expect("there");
     pod.pod.ip = Some("10.1.9.9".to_owned());
-    let Step::Record { placement, expect, why } = step(&observed) else {
+    let Step::Record {
+        placement,
+        expect,
+        why,
+    } = step(&observed)
+    else {
         panic!("nothing is recorded");
     };
-    assert_eq!((expect, why), (Expect::Version("41".to_owned()), Why::Addresses));
+    assert_eq!(
+        (expect, why),
+        (Expect::Version("41".to_owned()), Why::Addresses)
+    );
     let before = fixture_digest(&observed);
     assert_eq!((placement.epoch(), placement.digest()), before);
     assert_eq!(placement.parts().address_revision, 1);
@@ -181,7 +228,10 @@ fn another_member_under_an_old_pod_s_name_gets_no_address() {
     pod.heard = answer(blank(7));
     let plan = plan(&validated(), &observed);
     assert!(matches!(plan.placement, Step::Keep), "{plan}");
-    assert!(plan.announce.is_empty(), "a blank server is told nothing: {plan}");
+    assert!(
+        plan.announce.is_empty(),
+        "a blank server is told nothing: {plan}"
+    );
     assert!(plan.operations[0].message.contains("new member"));
 }
 
