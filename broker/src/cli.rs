@@ -11,7 +11,11 @@ use std::{
 use anyhow::Context;
 use clap::{ArgAction, Parser};
 use kvcore::placement::Quorums;
-use kvnet::{logs::LogFormat, secret_file, shutdown};
+use kvnet::{
+    logs::LogFormat,
+    secret_file,
+    shutdown::{self, Signals},
+};
 use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
@@ -149,19 +153,20 @@ impl Cli {
                 .with_context(|| format!("cannot read the data file {}", file.display()))?;
         }
         kvnet::descriptors::raise_limit_or_warn();
+        // Before anybody can see this process, and send it one.
+        let mut signals = Signals::listen().context("cannot listen for signals")?;
         let options = self.process_options().await?;
         let (trigger, shutdown) = shutdown::channel();
         let trigger = std::sync::Arc::new(trigger);
         let on_signal = std::sync::Arc::clone(&trigger);
         let drain = Duration::from_secs(self.drain.unwrap_or(0).into());
         tokio::spawn(async move {
-            if let Ok(signal) = shutdown::signal().await {
-                tracing::info!(signal, drain_seconds = drain.as_secs(), "stopping");
-                on_signal.leave();
-                // The second of two signals is from somebody who does not want to wait.
-                let _ = timeout(drain, shutdown::signal()).await;
-                on_signal.stop();
-            }
+            let signal = signals.next().await;
+            tracing::info!(signal, drain_seconds = drain.as_secs(), "stopping");
+            on_signal.leave();
+            // The second of two signals is from somebody who does not want to wait.
+            let _ = timeout(drain, signals.next()).await;
+            on_signal.stop();
         });
         let Some(process) = BrokerProcess::start(options, shutdown.clone()).await? else {
             return Ok(ExitCode::SUCCESS);

@@ -1,6 +1,9 @@
 //! Telling everything in a process to stop, once, and before that that it is about to.
 
-use tokio::{signal::unix::SignalKind, sync::watch};
+use tokio::{
+    signal::unix::{Signal, SignalKind},
+    sync::watch,
+};
 
 /// How far the end has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,14 +69,34 @@ impl Shutdown {
     }
 }
 
+/// SIGTERM and SIGINT. From the time this is made they no longer end the process.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to listen; must be called within a tokio runtime.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: tokio::signal::unix::signal(SignalKind::terminate())?,
+            interrupt: tokio::signal::unix::signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next of them; gives its name.
+    pub async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
 /// Waits for SIGTERM or SIGINT; gives the signal's name.
 pub async fn signal() -> std::io::Result<&'static str> {
-    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
-    let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok("SIGTERM"),
-        _ = interrupt.recv() => Ok("SIGINT"),
-    }
+    Ok(Signals::listen()?.next().await)
 }
 
 #[cfg(test)]
