@@ -201,7 +201,8 @@ pub fn down(home: &Home, wipe: Wipe) -> Result<()> {
 }
 
 fn stop_everything(home: &Home) -> Result<()> {
-    if !Owner::now().is_or_nobody(home.root()) {
+    let remembers = home.run_file("topology.json").exists();
+    if !Owner::now().lets(home.root(), remembers) {
         // Links, routes and cgroups of these names are another cluster's, and it may be up.
         return remove(&home.run());
     }

@@ -33,11 +33,12 @@ impl Owner {
         ))
     }
 
-    /// Whether the cluster in this directory may take things away.
-    pub(crate) fn is_or_nobody(&self, root: &Path) -> bool {
+    /// Whether the cluster in this directory may take things away. A bridge that does not say whose it
+    /// is was only just made: it belongs to whom `remembers` a start.
+    pub(crate) fn lets(&self, root: &Path, remembers: bool) -> bool {
         match self {
             Self::Nobody => true,
-            Self::Cluster(other) => other == root,
+            Self::Cluster(other) => other == root || (remembers && other.as_os_str().is_empty()),
         }
     }
 }
@@ -158,10 +159,15 @@ mod tests {
     #[test]
     fn only_its_own_cluster_takes_a_bridge_away() {
         let ours = Path::new("/a/place");
-        assert!(Owner::Nobody.is_or_nobody(ours));
-        assert!(Owner::Cluster(ours.to_owned()).is_or_nobody(ours));
-        assert!(!Owner::Cluster(PathBuf::from("/a/place/b")).is_or_nobody(ours));
-        assert!(!Owner::Cluster(PathBuf::new()).is_or_nobody(ours));
+        for remembers in [false, true] {
+            assert!(Owner::Nobody.lets(ours, remembers));
+            assert!(Owner::Cluster(ours.to_owned()).lets(ours, remembers));
+            assert!(!Owner::Cluster(PathBuf::from("/a/place/b")).lets(ours, remembers));
+            assert_eq!(
+                Owner::Cluster(PathBuf::new()).lets(ours, remembers),
+                remembers
+            );
+        }
     }
 
     #[test]

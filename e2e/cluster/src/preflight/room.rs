@@ -31,6 +31,10 @@ pub(super) fn problems(root: &Path) -> Result<Vec<Problem>> {
 
 fn another(owner: &Owner, root: &Path) -> Option<Problem> {
     match owner {
+        Owner::Cluster(other) if other.as_os_str().is_empty() => Some(Problem::new(
+            format!("there is a bridge {BRIDGE} that does not say whose it is"),
+            format!("`ip link delete {BRIDGE}` takes it away, if no cluster is up"),
+        )),
         Owner::Cluster(other) if other != root => {
             let other = other.display();
             Some(Problem::new(
@@ -169,6 +173,7 @@ mod tests {
         assert!(said.cure.ends_with("--home /b down"), "{said:?}");
         assert_eq!(another(&Owner::Cluster(ours.to_owned()), ours), None);
         assert_eq!(another(&Owner::Nobody, ours), None);
+        assert!(another(&Owner::Cluster("".into()), ours).is_some());
     }
 
     #[test]

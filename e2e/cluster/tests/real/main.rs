@@ -64,6 +64,31 @@ fn steps(cluster: &Cluster) {
         let attached = Cluster::attach(cluster.home()).unwrap();
         assert_eq!(attached.topology(), cluster.topology());
     });
+    step("another place cannot take it away", || {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let home = cluster
+            .home()
+            .clone()
+            .with_root(elsewhere.path().to_owned());
+        down(&home, Wipe::State).unwrap();
+        let again = Cluster::up(&Options {
+            home,
+            topology: cluster.topology(),
+            progress: Progress::Hidden,
+        });
+        let said = again.unwrap_err().to_string();
+        let ours = cluster.home().root().display().to_string();
+        assert!(said.contains(&format!("--home {ours} down")), "{said}");
+        let status = cluster
+            .status(std::time::Duration::from_millis(100))
+            .unwrap();
+        assert!(
+            status
+                .nodes
+                .iter()
+                .all(|node| node.is_on && node.cuts.is_empty())
+        );
+    });
     step("nodes stand in zones", || {
         workload::nodes_stand_in_zones(&kubectl);
     });
