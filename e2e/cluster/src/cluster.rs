@@ -18,7 +18,8 @@ use crate::{
     home::{Home, remove, write_file},
     images,
     limits::NODE_READY_MAX,
-    network, node, pki, preflight, process,
+    network::{self, Owner},
+    node, pki, preflight, process,
     programs::{Programs, Progress},
     sysctls,
     topology::{NodeNumber, Topology, all_nodes},
@@ -200,6 +201,11 @@ pub fn down(home: &Home, wipe: Wipe) -> Result<()> {
 }
 
 fn stop_everything(home: &Home) -> Result<()> {
+    let remembers = home.run_file("topology.json").exists();
+    if !Owner::now().lets(home.root(), remembers) {
+        // Links, routes and cgroups of these names are another cluster's, and it may be up.
+        return remove(&home.run());
+    }
     // Nodes first, and all at once: there is nothing that they should still tell anybody.
     on_each(all_nodes(), |node| node::end(home, node))?;
     control_plane::stop(home)?;
@@ -244,7 +250,7 @@ fn start(options: &Options, programs: &Programs) -> Result<()> {
     write_file(&home.etc("resolv.conf"), "nameserver 10.255.255.53\n")?;
     images::pack_all(home, programs)?;
     said.step("keys and images are there");
-    network::make_bridge()?;
+    network::make_bridge(home.root())?;
     control_plane::begin(home, programs)?;
     on_each(topology.nodes(), |node| {
         node::begin(home, programs, *topology, node)?;

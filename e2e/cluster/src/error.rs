@@ -117,20 +117,20 @@ pub enum Error {
         reason: String,
     },
     /// Keys or certificates could not be made.
-    #[error("cannot make the certificate of {name}: {source}")]
+    #[error("cannot make the certificate of {name}: {reason}")]
     Certificate {
         /// Whose.
         name: String,
         /// Why.
-        source: rcgen::Error,
+        reason: rcgen::Error,
     },
     /// The system refused.
-    #[error("cannot {doing}: {source}")]
+    #[error("cannot {doing}: {reason}")]
     Io {
         /// What was tried.
         doing: String,
         /// Why it failed.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -145,9 +145,9 @@ pub(crate) trait Doing<T> {
 
 impl<T, E: Into<io::Error>> Doing<T> for std::result::Result<T, E> {
     fn doing(self, doing: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|source| Error::Io {
+        self.map_err(|error| Error::Io {
             doing: doing(),
-            source: source.into(),
+            reason: error.into(),
         })
     }
 }

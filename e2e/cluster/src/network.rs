@@ -1,6 +1,9 @@
 //! The bridge between nodes, their cables, and the routes to their pods.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     command::Command,
@@ -9,14 +12,50 @@ use crate::{
     topology::{BRIDGE, HOST_ADDRESS, NodeNumber, all_nodes},
 };
 
-/// Makes the bridge and gives the machine its address on it.
-pub(crate) fn make_bridge() -> Result<()> {
+/// Whose the bridge is, and all that a machine has only once: nodes' names, cgroups, routes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// There is no bridge.
+    Nobody,
+    /// The cluster in this directory; it may have ended without taking its bridge along.
+    Cluster(PathBuf),
+}
+
+impl Owner {
+    /// What the bridge itself says.
+    pub(crate) fn now() -> Self {
+        if !link_exists(BRIDGE) {
+            return Self::Nobody;
+        }
+        let alias = fs::read_to_string(format!("/sys/class/net/{BRIDGE}/ifalias"));
+        Self::Cluster(PathBuf::from(
+            alias.unwrap_or_default().trim_end_matches('\n'),
+        ))
+    }
+
+    /// Whether the cluster in this directory may take things away. A bridge that does not say whose it
+    /// is was only just made: it belongs to whom `remembers` a start.
+    pub(crate) fn lets(&self, root: &Path, remembers: bool) -> bool {
+        match self {
+            Self::Nobody => true,
+            Self::Cluster(other) => other == root || (remembers && other.as_os_str().is_empty()),
+        }
+    }
+}
+
+/// Makes the bridge of the cluster in this directory, and gives the machine its address on it.
+pub(crate) fn make_bridge(root: &Path) -> Result<()> {
     if !link_exists(BRIDGE) {
         Command::line("ip link add")
             .arg(BRIDGE)
             .args(["type", "bridge"])
             .run()?;
     }
+    Command::line("ip link set dev")
+        .arg(BRIDGE)
+        .arg("alias")
+        .arg(root)
+        .run()?;
     Command::line(&format!(
         "ip address replace {HOST_ADDRESS}/24 dev {BRIDGE}"
     ))
@@ -116,6 +155,20 @@ fn link_exists(name: &str) -> bool {
 mod tests {
     use super::*;
     use crate::topology::Topology;
+
+    #[test]
+    fn only_its_own_cluster_takes_a_bridge_away() {
+        let ours = Path::new("/a/place");
+        for remembers in [false, true] {
+            assert!(Owner::Nobody.lets(ours, remembers));
+            assert!(Owner::Cluster(ours.to_owned()).lets(ours, remembers));
+            assert!(!Owner::Cluster(PathBuf::from("/a/place/b")).lets(ours, remembers));
+            assert_eq!(
+                Owner::Cluster(PathBuf::new()).lets(ours, remembers),
+                remembers
+            );
+        }
+    }
 
     #[test]
     fn a_cable_goes_to_the_node_and_the_route_to_its_pods() {

@@ -165,10 +165,10 @@ fn generate(file: &str) -> Result<KeyPair> {
     KeyPair::generate().map_err(|source| failed(file, source))
 }
 
-fn failed(file: &str, source: rcgen::Error) -> Error {
+fn failed(file: &str, reason: rcgen::Error) -> Error {
     Error::Certificate {
         name: file.to_owned(),
-        source,
+        reason,
     }
 }
 

@@ -65,7 +65,7 @@ pub fn check(home: &Home) -> Result<()> {
     }
     // Without ip(8) there is nothing to ask, and that is told above.
     if Command::line("ip -Version").succeeds() {
-        problems.extend(room::problems()?);
+        problems.extend(room::problems(home.root())?);
     }
     if problems.is_empty() {
         Ok(())

@@ -1,23 +1,49 @@
 //! Addresses and ports that a cluster takes, and who may have them already.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+};
 
 use super::Problem;
 use crate::{
     command::Command,
     control_plane::{ETCD_PEER_PORT, ETCD_PORT},
     error::Result,
+    network::Owner,
     topology::{API_PORT, BRIDGE, HOST_ADDRESS, NODE_NETWORK, POD_NETWORK, SERVICE_NETWORK},
 };
 
 /// Where the controller manager and the scheduler tell how they are.
 const HEALTH_PORTS: [u16; 2] = [10257, 10259];
 
-/// What is taken by somebody else.
-pub(super) fn problems() -> Result<Vec<Problem>> {
+/// What is taken by somebody else than the cluster in this directory.
+pub(super) fn problems(root: &Path) -> Result<Vec<Problem>> {
+    let owner = Owner::now();
+    if let Some(problem) = another(&owner, root) {
+        // It has the ports and routes, too: there is nothing to add.
+        return Ok(vec![problem]);
+    }
     let taken: Vec<(Ipv4Addr, u16)> = ports().into_iter().filter(|at| is_taken(*at)).collect();
     let routes = Command::line("ip -4 route show").output()?;
     Ok(in_use(&taken).into_iter().chain(judge(&routes)).collect())
+}
+
+fn another(owner: &Owner, root: &Path) -> Option<Problem> {
+    match owner {
+        Owner::Cluster(other) if other.as_os_str().is_empty() => Some(Problem::new(
+            format!("there is a bridge {BRIDGE} that does not say whose it is"),
+            format!("`ip link delete {BRIDGE}` takes it away, if no cluster is up"),
+        )),
+        Owner::Cluster(other) if other != root => {
+            let other = other.display();
+            Some(Problem::new(
+                format!("a machine has one cluster at a time, and the one in {other} has {BRIDGE}"),
+                format!("end it: cargo xtask cluster --home {other} down"),
+            ))
+        }
+        Owner::Nobody | Owner::Cluster(_) => None,
+    }
 }
 
 fn ports() -> Vec<(Ipv4Addr, u16)> {
@@ -138,6 +164,16 @@ mod tests {
             "{said:?}"
         );
         assert!(said[0].cure.contains("ip route delete 10.96.0.0/12"));
+    }
+
+    #[test]
+    fn another_cluster_is_named_with_what_ends_it() {
+        let (ours, theirs) = (Path::new("/a/place"), Path::new("/b"));
+        let said = another(&Owner::Cluster(theirs.to_owned()), ours).unwrap();
+        assert!(said.cure.ends_with("--home /b down"), "{said:?}");
+        assert_eq!(another(&Owner::Cluster(ours.to_owned()), ours), None);
+        assert_eq!(another(&Owner::Nobody, ours), None);
+        assert!(another(&Owner::Cluster("".into()), ours).is_some());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A real cluster: what it can do, what can be broken in it and mended, and that nothing of it stays.
 //!
 //! One test, because starting a cluster is most of the time: each step below is a promise of its own.
-//! It needs root and Debian's packages; `KVASIR_WITHOUT_ROOT` leaves it out. A cluster that runs in the
-//! default place is taken down first, its objects kept on disk.
+//! It needs root and Debian's packages; `KVASIR_WITHOUT_ROOT` leaves it out. While another cluster runs on
+//! the machine it fails, and says so: that one is somebody's, and is not touched.
 
 // A step that cannot be taken fails the test, with what it says.
 #![allow(clippy::unwrap_used)]
@@ -23,15 +23,14 @@ fn a_cluster_works_breaks_mends_and_leaves_nothing_behind() {
         return;
     }
     let mut options = Options::from_environment().unwrap();
-    down(&options.home, Wipe::Nothing).unwrap();
-    // Its own place: what a developer keeps in the default one stays.
+    // Its own place: what is kept in the default one stays.
     let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster");
     options.home = options.home.with_root(place);
     options.topology = Topology::of_nodes(3).unwrap();
     options.progress = Progress::Shown;
     down(&options.home, Wipe::State).unwrap();
     let before = Machine::now();
-    let cluster = Cluster::up(&options).unwrap();
+    let cluster = Cluster::up(&options).unwrap_or_else(|error| panic!("{error}"));
     let ended = std::panic::catch_unwind(|| steps(&cluster));
     if ended.is_err() {
         Kubectl::of(&cluster).show_everything();
@@ -64,6 +63,31 @@ fn steps(cluster: &Cluster) {
         assert!(again.unwrap_err().to_string().contains("up already"));
         let attached = Cluster::attach(cluster.home()).unwrap();
         assert_eq!(attached.topology(), cluster.topology());
+    });
+    step("another place cannot take it away", || {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let home = cluster
+            .home()
+            .clone()
+            .with_root(elsewhere.path().to_owned());
+        down(&home, Wipe::State).unwrap();
+        let again = Cluster::up(&Options {
+            home,
+            topology: cluster.topology(),
+            progress: Progress::Hidden,
+        });
+        let said = again.unwrap_err().to_string();
+        let ours = cluster.home().root().display().to_string();
+        assert!(said.contains(&format!("--home {ours} down")), "{said}");
+        let status = cluster
+            .status(std::time::Duration::from_millis(100))
+            .unwrap();
+        assert!(
+            status
+                .nodes
+                .iter()
+                .all(|node| node.is_on && node.cuts.is_empty())
+        );
     });
     step("nodes stand in zones", || {
         workload::nodes_stand_in_zones(&kubectl);
