@@ -27,6 +27,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         bail!("no scenario has such a name: --list prints them");
     }
     let world = World::begin(arguments)?;
+    if let Err(error) = world.install() {
+        world.show_operator();
+        if !arguments.keep {
+            world.end()?;
+        }
+        return Err(error);
+    }
     let (mut failed, mut left_out) = (Vec::new(), Vec::new());
     for scenario in &chosen {
         if scenario.needs == Needs::Nodes && arguments.provider == Provider::Existing {
@@ -53,6 +60,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !left_out.is_empty() {
         println!("left out, since they break nodes: {}", left_out.join(", "));
     }
+    if arguments.keep && !failed.is_empty() {
+        println!("kept: the cluster; `cargo xtask cluster down` ends it");
+    } else {
+        world.end()?;
+    }
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
@@ -78,6 +90,7 @@ fn one(world: &World, scenario: &Scenario, arguments: &Arguments) -> Result<()> 
     let done = (scenario.run)(world, &namespace);
     if done.is_err() {
         namespace.show();
+        world.show_operator();
         if arguments.keep {
             println!("kept: namespace {}", namespace.name());
             return done;

@@ -4,7 +4,7 @@
 use std::{env, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use kvasir_cluster::{Cluster, Options};
+use kvasir_cluster::{Cluster, Options, Wipe};
 
 use crate::{Arguments, Provider, kubectl::Kubectl, namespace::Namespace, wait};
 
@@ -21,6 +21,8 @@ const INSTALL_MAX: &str = "90s";
 #[derive(Debug)]
 pub(crate) struct World {
     cluster: Option<Cluster>,
+    /// Whether this run started it, and so ends it.
+    started: bool,
     kubectl: Kubectl,
     root: PathBuf,
     tag: String,
@@ -34,9 +36,12 @@ impl World {
             .parent()
             .context("the crate lies in the repository")?
             .to_owned();
+        let mut started = false;
         let (cluster, kubectl) = match arguments.provider {
             Provider::Local => {
-                let cluster = Cluster::attach_or_up(&Options::from_environment()?)?;
+                let options = Options::from_environment()?;
+                started = Cluster::attach(&options.home).is_err();
+                let cluster = Cluster::attach_or_up(&options)?;
                 let programs = cluster.programs();
                 let kubectl = Kubectl::new(
                     programs.kubectl.clone(),
@@ -54,6 +59,7 @@ impl World {
         };
         let world = Self {
             cluster,
+            started,
             kubectl,
             root,
             tag: arguments.tag.clone(),
@@ -63,7 +69,6 @@ impl World {
                 cluster.load_image(&images.join(format!("{name}.tar")))?;
             }
         }
-        world.install()?;
         Ok(world)
     }
 
@@ -86,6 +91,27 @@ impl World {
             INSTALL_MAX,
         ])?;
         Ok(())
+    }
+
+    /// Prints how the operator is.
+    pub(crate) fn show_operator(&self) {
+        let kubectl = self.kubectl.within(OPERATOR_NAMESPACE);
+        let name = "deployment/kvasir-operator";
+        for arguments in [&["describe", "pods"][..], &["logs", name, "--tail=60"]] {
+            println!("--- kubectl {}", arguments.join(" "));
+            match kubectl.run(arguments) {
+                Ok(text) => println!("{text}"),
+                Err(error) => println!("{error:#}"),
+            }
+        }
+    }
+
+    /// Ends the cluster, if this run started it.
+    pub(crate) fn end(self) -> Result<()> {
+        match self.cluster {
+            Some(cluster) if self.started => Ok(cluster.down(Wipe::State)?),
+            _ => Ok(()),
+        }
     }
 
     /// `kubectl` on the whole cluster.
