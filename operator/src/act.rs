@@ -33,7 +33,7 @@ pub const REQUEST_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
     /// The API server refused, or was not reached.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", brief(source))]
     Api {
         /// What was asked of it.
         what: String,
@@ -75,6 +75,14 @@ impl ActError {
             Self::Conflict { .. } => "Conflict",
             Self::Json(_) => "Unwritable",
         }
+    }
+}
+
+/// What the API server said, without everything that came with it.
+pub(crate) fn brief(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        error => error.to_string(),
     }
 }
 

@@ -6,14 +6,19 @@ use std::{
 };
 
 use kube::{Client, runtime::events::Recorder, runtime::reflector::ObjectRef};
-use kvcore::wire::Secret;
+use kvcore::{
+    placement::{Epoch, Placement},
+    wire::Secret,
+};
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use crate::{
     crd::{KvCluster, KvClusterStatus},
     http_client::HttpClient,
     metrics::Metrics,
     observe::{caches::Caches, prober::Reports},
+    plan::announce::Announce,
     status::Figures,
 };
 
@@ -25,6 +30,9 @@ const BACKOFF_MIN: Duration = Duration::from_millis(200);
 
 /// Longest pause after failures.
 const BACKOFF_MAX: Duration = Duration::from_mins(1);
+
+/// How long who was told is taken to have understood: they are asked again within that time.
+const TOLD: Duration = Duration::from_secs(5);
 
 /// What every reconciliation uses.
 #[derive(Clone)]
@@ -55,6 +63,10 @@ pub struct Memory(Mutex<HashMap<ObjectRef<KvCluster>, Remembered>>);
 struct Remembered {
     uid: String,
     failures: u32,
+    /// After failures: not before then, unless the spec is another one.
+    rests_until: Option<(i64, Instant)>,
+    /// Who was told of which placement, and when.
+    told: HashMap<Uuid, (Epoch, u64, Instant)>,
     /// The status as it was last written: the copy of the API server's may be older.
     status: Option<KvClusterStatus>,
     figures_at: Option<Instant>,
@@ -128,18 +140,63 @@ impl Memory {
     pub fn succeeded(&self, cluster: &ObjectRef<KvCluster>) {
         if let Some(remembered) = self.0.lock().get_mut(cluster) {
             remembered.failures = 0;
+            remembered.rests_until = None;
+        }
+    }
+
+    /// How long the cluster still rests after a failure. Events do not end that: what failed may
+    /// make many, such as those of a namespace that is going.
+    pub fn rest(&self, cluster: &ObjectRef<KvCluster>, generation: i64) -> Option<Duration> {
+        let all = self.0.lock();
+        let (failed, until) = all.get(cluster)?.rests_until?;
+        let left = until.saturating_duration_since(Instant::now());
+        (failed == generation && !left.is_zero()).then_some(left)
+    }
+
+    /// Who was not told of this placement a moment ago: until they were asked again, what they said
+    /// before is older than what they were told.
+    pub fn untold(
+        &self,
+        cluster: &ObjectRef<KvCluster>,
+        placement: &Placement,
+        all: &[Announce],
+    ) -> Vec<Announce> {
+        let clusters = self.0.lock();
+        let told = clusters.get(cluster).map(|remembered| &remembered.told);
+        let lately = |one: &&Announce| {
+            let told = told.and_then(|told| told.get(&one.process));
+            let age = (placement.epoch(), placement.parts().address_revision);
+            told.is_none_or(|(epoch, revision, at)| {
+                (*epoch, *revision) != age || at.elapsed() > TOLD
+            })
+        };
+        all.iter().filter(lately).cloned().collect()
+    }
+
+    /// These were told.
+    pub fn told(&self, cluster: &ObjectRef<KvCluster>, placement: &Placement, all: Vec<Uuid>) {
+        if let Some(remembered) = self.0.lock().get_mut(cluster) {
+            let (epoch, revision) = (placement.epoch(), placement.parts().address_revision);
+            let now = Instant::now();
+            remembered.told.retain(|_, (_, _, at)| at.elapsed() <= TOLD);
+            let told = all
+                .into_iter()
+                .map(|process| (process, (epoch, revision, now)));
+            remembered.told.extend(told);
         }
     }
 
     /// A reconciliation failed: how long to wait before the next, between half and all of what
     /// doubles with every failure.
-    pub fn failed(&self, cluster: &ObjectRef<KvCluster>, share: f64) -> Duration {
+    pub fn failed(&self, cluster: &ObjectRef<KvCluster>, generation: i64, share: f64) -> Duration {
         let mut all = self.0.lock();
         let remembered = all.entry(cluster.clone()).or_default();
         remembered.failures = remembered.failures.saturating_add(1);
         let doublings = (remembered.failures - 1).min(16);
         let pause = (BACKOFF_MIN * 2_u32.pow(doublings)).min(BACKOFF_MAX);
-        pause.mul_f64(0.5 + share / 2.0)
+        let pause = pause.mul_f64(0.5 + share / 2.0);
+        remembered.rests_until = Some((generation, Instant::now() + pause));
+        pause
     }
 }
 
@@ -152,12 +209,26 @@ mod tests {
         let (memory, cluster) = (Memory::default(), ObjectRef::new("a").within("b"));
         memory.begin(&cluster, "1");
         let pauses: Vec<_> = (0..12)
-            .map(|_| memory.failed(&cluster, 1.0).as_millis())
+            .map(|_| memory.failed(&cluster, 1, 1.0).as_millis())
             .collect();
         assert_eq!(pauses[..4], [200, 400, 800, 1600]);
         assert_eq!(pauses[11], 60_000);
         memory.succeeded(&cluster);
-        assert_eq!(memory.failed(&cluster, 0.0).as_millis(), 100);
+        assert_eq!(memory.failed(&cluster, 1, 0.0).as_millis(), 100);
+    }
+
+    #[test]
+    fn events_do_not_end_a_rest_and_another_spec_does() {
+        let (memory, cluster) = (Memory::default(), ObjectRef::new("a").within("b"));
+        memory.begin(&cluster, "1");
+        assert_eq!(memory.rest(&cluster, 1), None);
+        for _ in 0..10 {
+            memory.failed(&cluster, 1, 1.0);
+        }
+        assert!(memory.rest(&cluster, 1) > Some(Duration::from_secs(30)));
+        assert_eq!(memory.rest(&cluster, 2), None);
+        memory.succeeded(&cluster);
+        assert_eq!(memory.rest(&cluster, 1), None);
     }
 
     #[test]

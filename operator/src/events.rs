@@ -9,6 +9,7 @@ use kube::{
 };
 
 use crate::{
+    act::brief,
     context::Context,
     crd::{ConditionType, KvCluster, KvClusterStatus, Operation, OperationState},
     plan::{Plan, placement::Step, placement::Why},
@@ -160,7 +161,8 @@ pub async fn publish(cluster: &KvCluster, context: &Context, notices: Vec<Notice
             secondary: None,
         };
         if let Err(error) = context.recorder.publish(&event, &about).await {
-            tracing::warn!(%error, "an Event could not be written");
+            let why = brief(&error);
+            tracing::warn!(why, "an Event could not be written");
         }
     }
 }

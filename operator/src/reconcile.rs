@@ -45,10 +45,14 @@ pub enum Error {
 
 /// Looks at one `KvCluster`, and does what its plan says.
 pub async fn reconcile(cluster: Arc<KvCluster>, context: Arc<Context>) -> Result<Action, Error> {
+    let reference = ObjectRef::from_obj(&*cluster);
+    let generation = cluster.metadata.generation.unwrap_or_default();
+    if let Some(rest) = context.memory.rest(&reference, generation) {
+        return Ok(Action::requeue(rest));
+    }
     let timer = context.metrics.reconcile_began();
     // On the heap: it holds everything that is known of a cluster.
     let done = Box::pin(turn(&cluster, &context)).await;
-    let reference = ObjectRef::from_obj(&*cluster);
     let outcome = match &done {
         Ok(_) => "success",
         Err(Error::Act(error)) => error.reason(),
@@ -71,9 +75,9 @@ pub fn after_failure(cluster: Arc<KvCluster>, error: &Error, context: Arc<Contex
     if matches!(error, Error::Act(ActError::Conflict { .. })) {
         return Action::requeue(AFTER_CONFLICT);
     }
-    let pause = context
-        .memory
-        .failed(&reference, rand::rng().random_range(0.0..1.0));
+    let generation = cluster.metadata.generation.unwrap_or_default();
+    let share = rand::rng().random_range(0.0..1.0);
+    let pause = context.memory.failed(&reference, generation, share);
     tracing::warn!(cluster = %reference, %error, pause_ms = pause.as_millis(), "reconciling failed");
     Action::requeue(pause)
 }
@@ -146,12 +150,17 @@ async fn carry_out(
         return Ok(());
     }
     act::act(&context.client, wanted, observed, plan).await?;
-    if let (Some(placement), Some(secret)) = (plan.in_force(observed), secret)
-        && !plan.announce.is_empty()
-    {
-        let all = &plan.announce;
-        let told = announce::announce(&context.http, secret, placement, all).await;
-        tracing::info!(cluster = %wanted.names, epoch = %placement.epoch(), told, of = all.len(), "announced");
+    let (Some(placement), Some(secret)) = (plan.in_force(observed), secret) else {
+        return Ok(());
+    };
+    let reference =
+        ObjectRef::<KvCluster>::new(&wanted.names.cluster).within(&wanted.names.namespace);
+    let all = context.memory.untold(&reference, placement, &plan.announce);
+    if !all.is_empty() {
+        let told = announce::announce(&context.http, secret, placement, &all).await;
+        let (epoch, told_count) = (placement.epoch(), told.len());
+        tracing::info!(cluster = %wanted.names, %epoch, told = told_count, of = all.len(), "announced");
+        context.memory.told(&reference, placement, told);
     }
     Ok(())
 }

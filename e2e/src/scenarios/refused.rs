@@ -50,17 +50,17 @@ const CHANGES: &[(&str, &str, &str)] = &[
     ),
     (
         "{}",
-        "{servers: {storage: {storageClassName: x}}}",
+        "{servers: {storage: {storageClassName: one}}}",
         "be set or be unset",
     ),
     (
-        "{servers: {storage: {storageClassName: x}}}",
+        "{servers: {storage: {storageClassName: one}}}",
         "{}",
         "be set or be unset",
     ),
     (
-        "{servers: {storage: {storageClassName: x}}}",
-        "{servers: {storage: {storageClassName: y}}}",
+        "{servers: {storage: {storageClassName: one}}}",
+        "{servers: {storage: {storageClassName: other}}}",
         "be set or be unset",
     ),
 ];

@@ -19,19 +19,18 @@ const ANNOUNCE_MAX: Duration = Duration::from_secs(5);
 /// Told at the same time.
 const AT_ONCE: usize = 32;
 
-/// Tells everyone; who does not take it is asked again when it was next heard. Answers how many
-/// took it.
+/// Tells everyone; who does not take it is told again when it was next heard. Answers who took it.
 pub async fn announce(
     http: &HttpClient,
     secret: &Secret,
     placement: &Placement,
     all: &[Announce],
-) -> usize {
+) -> Vec<Uuid> {
     let body = match serde_json::to_vec(placement) {
         Ok(body) => body,
         Err(error) => {
             tracing::error!(%error, "the placement cannot be written as JSON");
-            return 0;
+            return Vec::new();
         }
     };
     // Made before they are driven: a future that is `Send` for one lifetime alone is of no use here.
@@ -39,14 +38,19 @@ pub async fn announce(
         .iter()
         .map(|one| tell_in_time(http, secret, &body, one))
         .collect();
-    let told: Vec<bool> = stream::iter(telling)
+    let told: Vec<Option<Uuid>> = stream::iter(telling)
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    told.into_iter().filter(|told| *told).count()
+    told.into_iter().flatten().collect()
 }
 
-async fn tell_in_time(http: &HttpClient, secret: &Secret, body: &[u8], one: &Announce) -> bool {
+async fn tell_in_time(
+    http: &HttpClient,
+    secret: &Secret,
+    body: &[u8],
+    one: &Announce,
+) -> Option<Uuid> {
     let told = tokio::time::timeout(ANNOUNCE_MAX, tell(http, secret, body, one)).await;
     let told = told.unwrap_or_else(|_| {
         let seconds = ANNOUNCE_MAX.as_secs();
@@ -55,7 +59,7 @@ async fn tell_in_time(http: &HttpClient, secret: &Secret, body: &[u8], one: &Ann
     if let Err(why) = &told {
         tracing::warn!(pod = one.pod, why, "did not take the placement");
     }
-    told.is_ok()
+    told.ok().map(|()| one.process)
 }
 
 /// What a proof is made for: only the process that gave it takes it.
