@@ -3,14 +3,14 @@
 use serde_json::json;
 
 use crate::{
-    api::Api,
     command::Command,
     error::Result,
     home::Home,
     images::COREDNS,
-    limits::ADDONS_READY_MAX,
+    limits::{ADDONS_READY_MAX, QUESTION_MAX},
+    node,
     programs::Programs,
-    topology::Topology,
+    topology::{DNS_ADDRESS, Topology},
     wait::{Look, wait_for},
 };
 
@@ -22,6 +22,9 @@ pub(crate) const BOUNDED_VOLUMES: &str = "/var/lib/volumes/bounded";
 
 /// Where volumes of the default class are.
 const PLAIN_VOLUMES: &str = "/var/lib/volumes/plain";
+
+/// A name that every cluster has.
+const NAME: &str = "kubernetes.default.svc.cluster.local";
 
 /// Tells the provisioner where volumes may be; a storage class chooses one of them.
 pub(crate) fn volume_places() -> String {
@@ -49,20 +52,17 @@ pub(crate) fn apply(home: &Home, programs: &Programs) -> Result<()> {
     kubectl.args(apply).input(manifests()).run()
 }
 
-/// Waits until every node answers questions for names.
+/// Waits until names are answered for on every node, by asking: what the API server has heard of the
+/// pods that answer may be from before the nodes had power.
 pub(crate) fn wait_ready(home: &Home, topology: Topology) -> Result<()> {
-    let api = Api::new(home);
-    let path = "/apis/apps/v1/namespaces/kube-system/daemonsets/coredns";
     wait_for("DNS on every node", ADDONS_READY_MAX, || {
-        let ready = match api.get(path) {
-            Ok(set) => set["status"]["numberReady"].as_u64().unwrap_or(0),
-            Err(error) => return Ok(Look::NotYet(error.to_string())),
-        };
-        Ok(if ready >= u64::from(topology.len()) {
-            Look::Seen(())
-        } else {
-            Look::NotYet(format!("{ready} of {}", topology.len()))
-        })
+        for node in topology.nodes() {
+            let asked = node::command(home, node, &["busybox", "nslookup", NAME, DNS_ADDRESS])?;
+            if let Err(error) = asked.limit(QUESTION_MAX).output() {
+                return Ok(Look::NotYet(error.to_string()));
+            }
+        }
+        Ok(Look::Seen(()))
     })
 }
 

@@ -108,28 +108,69 @@ fn forget_others(home: &Home, name: &str, kept: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Imports what the node does not have yet.
+/// Imports what the node does not have yet, or has no more.
 pub(crate) fn import_missing(home: &Home, node: NodeNumber) -> Result<()> {
     // It lies on the node's disk, and is wiped with the images.
     let marks = home.node(node).join("containerd/imported");
-    let done = read_file(&marks).unwrap_or_default();
-    let mut all = String::new();
-    let archives = archives(home)?;
-    for archive in &archives {
-        if !done.lines().any(|line| line == archive.key) {
-            let import = ["ctr", "--namespace=k8s.io", "images", "import", "-"];
-            let import = node::command(home, node, &import)?.input_file(&archive.path);
-            import.limit(IMPORT_MAX).run()?;
-        }
-        all.extend([&archive.key, "\n"]);
-        write_file(&marks, &all)?;
+    let before = read_file(&marks).unwrap_or_default();
+    let there = node::command(
+        home,
+        node,
+        &["ctr", "--namespace=k8s.io", "images", "list", "-q"],
+    )?;
+    let there = there.output()?;
+    let mut after = String::new();
+    for archive in &archives(home)? {
+        let mark = match mark_of(&archive.key, &before, &there) {
+            Some(mark) => mark.to_owned(),
+            None => format!("{} {}", archive.key, import(home, node, archive)?.join(" ")),
+        };
+        after.extend([mark.as_str(), "\n"]);
+        write_file(&marks, &after)?;
     }
     Ok(())
+}
+
+/// The line of an archive that was imported, if all of its images are still there.
+fn mark_of<'a>(key: &str, marks: &'a str, there: &str) -> Option<&'a str> {
+    marks.lines().find(|mark| {
+        let mut words = mark.split(' ');
+        let has = |image| there.lines().any(|line| line == image);
+        words.next() == Some(key) && words.all(has)
+    })
+}
+
+/// Imports an archive; says which images were in it.
+fn import(home: &Home, node: NodeNumber, archive: &Archive) -> Result<Vec<String>> {
+    let words = ["ctr", "--namespace=k8s.io", "images", "import", "-"];
+    let command = node::command(home, node, &words)?.input_file(&archive.path);
+    Ok(names_of(&command.limit(IMPORT_MAX).output()?))
+}
+
+/// What ctr(8) says of each image: `unpacking NAME (DIGEST)...done`.
+fn names_of(said: &str) -> Vec<String> {
+    let lines = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("unpacking "));
+    let names = lines.filter_map(|line| line.split(' ').next());
+    names.map(str::to_owned).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_that_is_gone_is_imported_again() {
+        let said =
+            "unpacking registry.local/a:1 (sha256:7)...done\nunpacking r/b:2 (sha256:8)...\n";
+        assert_eq!(names_of(said), ["registry.local/a:1", "r/b:2"]);
+        let marks = "a-1 registry.local/a:1 r/b:2\nc-1 r/c:1\n";
+        let all = "r/b:2\nr/c:1\nregistry.local/a:1\n";
+        assert!(mark_of("a-1", marks, all).is_some() && mark_of("c-1", marks, all).is_some());
+        assert_eq!(mark_of("a-1", marks, "r/b:2\nr/c:1\n"), None);
+        assert_eq!(mark_of("a-2", marks, all), None, "another content");
+    }
 
     #[test]
     fn an_archive_takes_the_place_of_the_one_before() {

@@ -32,7 +32,10 @@ pub(crate) const API_READY_MAX: Duration = Duration::from_secs(90);
 /// How long a node may take to be Ready, image import included.
 pub(crate) const NODE_READY_MAX: Duration = Duration::from_mins(3);
 
-/// How long DNS may take to have a ready pod.
+/// How long an answer for a name may take before the question is asked again.
+pub(crate) const QUESTION_MAX: Duration = Duration::from_secs(2);
+
+/// How long DNS may take until it answers on every node.
 pub(crate) const ADDONS_READY_MAX: Duration = Duration::from_mins(2);
 
 /// How long the kernel may take to let go of the cgroups of processes that ended.

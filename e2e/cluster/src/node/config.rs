@@ -119,10 +119,11 @@ fn kubelet(home: &Home, node: NodeNumber) -> Value {
         // Images cannot be pulled again: none is ever collected.
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
-        // The machine's disk is everybody's: pods are not evicted because something else fills it.
+        // The machine's disk is everybody's. Where something else fills it, evicting pods and removing
+        // images that cannot be pulled again would only make it worse: 0 % is never.
         "evictionHard": {
-            "memory.available": "100Mi", "nodefs.available": "200Mi",
-            "imagefs.available": "200Mi", "nodefs.inodesFree": "1%",
+            "memory.available": "100Mi", "nodefs.available": "0%", "imagefs.available": "0%",
+            "nodefs.inodesFree": "0%", "imagefs.inodesFree": "0%",
         },
         "nodeStatusUpdateFrequency": "4s",
         "registryPullQPS": 0,
