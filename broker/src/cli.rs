@@ -5,13 +5,18 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Context;
 use clap::{ArgAction, Parser};
 use kvcore::placement::Quorums;
-use kvnet::{logs::LogFormat, secret_file, shutdown};
-use tokio::net::TcpListener;
+use kvnet::{
+    logs::LogFormat,
+    secret_file,
+    shutdown::{self, Signals},
+};
+use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
     load::{self, LoadOptions},
@@ -29,6 +34,9 @@ const LINE_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST)
 
 /// The HTTP address unless asked otherwise: this machine only.
 const HTTP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// Longest time that a broker serves on after it was told to stop, in seconds: an hour.
+const DRAIN_SECONDS_MAX: i64 = 3600;
 
 /// Copies unless asked otherwise, where there are that many servers.
 const COPIES_DEFAULT: usize = 3;
@@ -98,9 +106,18 @@ pub struct Cli {
     /// Where the line protocol listens [default: 127.0.0.1:7600]
     #[arg(long, value_name = "ADDR:PORT", env = "KVBROKER_LINE")]
     line: Option<SocketAddr>,
-    /// Where HTTP listens: /healthz /readyz /metrics /placement [default: 127.0.0.1:8080]
+    /// Where HTTP listens: /healthz /readyz /status /metrics /placement [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT", env = "KVBROKER_HTTP")]
     http: Option<SocketAddr>,
+    /// How long to serve on after SIGTERM or SIGINT while /readyz says no, so that a load balancer
+    /// finds out first; a second signal cuts it short [default: 0]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u32).range(..=DRAIN_SECONDS_MAX),
+        env = "KVBROKER_DRAIN"
+    )]
+    drain: Option<u32>,
     /// No prompt: serve until SIGTERM or SIGINT
     #[arg(long, action = ArgAction::SetTrue, env = "KVBROKER_SERVE_ONLY")]
     serve_only: bool,
@@ -136,15 +153,20 @@ impl Cli {
                 .with_context(|| format!("cannot read the data file {}", file.display()))?;
         }
         kvnet::descriptors::raise_limit_or_warn();
+        // Before anybody can see this process, and send it one.
+        let mut signals = Signals::listen().context("cannot listen for signals")?;
         let options = self.process_options().await?;
         let (trigger, shutdown) = shutdown::channel();
         let trigger = std::sync::Arc::new(trigger);
         let on_signal = std::sync::Arc::clone(&trigger);
+        let drain = Duration::from_secs(self.drain.unwrap_or(0).into());
         tokio::spawn(async move {
-            if let Ok(signal) = shutdown::signal().await {
-                tracing::info!(signal, "stopping");
-                on_signal.stop();
-            }
+            let signal = signals.next().await;
+            tracing::info!(signal, drain_seconds = drain.as_secs(), "stopping");
+            on_signal.leave();
+            // The second of two signals is from somebody who does not want to wait.
+            let _ = timeout(drain, signals.next()).await;
+            on_signal.stop();
         });
         let Some(process) = BrokerProcess::start(options, shutdown.clone()).await? else {
             return Ok(ExitCode::SUCCESS);

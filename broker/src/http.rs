@@ -1,106 +1,153 @@
-//! The broker's HTTP: health, readiness, figures and the placement in use.
+//! The broker's HTTP: health, readiness, status, figures, and the placement in use, which the
+//! cluster's author may renew.
 
-use kvcore::{placement::ReplicaSet, slot::Slot};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures_util::{Stream, TryStreamExt};
+use kvcore::{placement::Placement, wire::admin::PUT_PLACEMENT};
 use kvnet::shutdown::Shutdown;
 use serde_json::json;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use warp::{
     Filter, Rejection, Reply,
     http::{StatusCode, header::CONTENT_TYPE},
-    reply,
+    reply::{self, Response},
 };
 
-use crate::shell::{Broker, View};
-
-/// The broker, once it has a placement.
-pub type BrokerWatch = watch::Receiver<Option<Broker>>;
+use crate::{
+    control::{Control, NO_PLACEMENT, PushError},
+    limits::{PLACEMENT_JSON_BYTES_MAX, PUSH_BODY_MS, PUSHES_MAX},
+};
 
 /// Serves until shutdown.
-pub async fn serve(listener: TcpListener, broker: BrokerWatch, shutdown: Shutdown) {
-    kvnet::http::serve(listener, routes(broker), shutdown).await;
+pub async fn serve(listener: TcpListener, control: Control, shutdown: Shutdown) {
+    kvnet::http::serve(listener, routes(control), shutdown).await;
 }
 
-/// `/healthz`, `/readyz`, `/metrics` and `/placement`.
+/// `/healthz`, `/readyz`, `/status`, `/metrics`, `/placement` and `/nonce`. A `PUT` of a placement
+/// needs a proof that whoever asks knows the cluster's secret.
 pub fn routes(
-    broker: BrokerWatch,
-) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone + Send + Sync + 'static {
-    let broker = warp::any().map(move || broker.borrow().clone());
-    let healthz = warp::path!("healthz").map(|| "ok\n".into_response());
-    let readyz = warp::path!("readyz")
-        .and(broker.clone())
-        .map(|broker: Option<Broker>| readyz(broker.as_ref()));
-    let metrics = warp::path!("metrics")
-        .and(broker.clone())
-        .map(|broker: Option<Broker>| metrics(broker.as_ref()));
-    let placement = warp::path!("placement")
-        .and(broker)
-        .map(|broker: Option<Broker>| placement(broker.as_ref()));
-    let gets = healthz
+    control: Control,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let control = warp::any().map(move || control.clone());
+    let get = |name: &'static str| {
+        warp::path(name)
+            .and(warp::path::end())
+            .and(warp::get())
+            .and(control.clone())
+    };
+    let healthz = get("healthz").map(|_control: Control| "ok\n".into_response());
+    let readyz = get("readyz").map(|control: Control| readyz(control.unready()));
+    let status = get("status").map(|control: Control| reply::json(&control.status()));
+    let status = status.map(Reply::into_response);
+    let metrics = get("metrics").map(|control: Control| metrics(&control));
+    let placement = get("placement").map(|control: Control| placement(&control));
+    let nonce = get("nonce").map(|control: Control| {
+        let given = json!({ "broker": control.id(), "nonce": control.nonce() });
+        reply::json(&given).into_response()
+    });
+    let turns = Arc::new(Semaphore::new(PUSHES_MAX));
+    let put_placement = warp::path("placement")
+        .and(warp::path::end())
+        .and(warp::put())
+        .and(control.clone())
+        .and(warp::header::optional::<String>("authorization"))
+        .and(warp::body::content_length_limit(PLACEMENT_JSON_BYTES_MAX))
+        .and(warp::body::stream())
+        .and_then(move |control, authorization, body| {
+            let turns = Arc::clone(&turns);
+            async move {
+                let answer = match receive(&turns, body).await {
+                    Ok(body) => put(control, authorization, body).await,
+                    Err(refused) => refused,
+                };
+                Ok::<_, Infallible>(answer)
+            }
+        });
+    healthz
         .or(readyz)
+        .unify()
+        .or(status)
         .unify()
         .or(metrics)
         .unify()
         .or(placement)
-        .unify();
-    warp::get().and(gets)
+        .unify()
+        .or(nonce)
+        .unify()
+        .or(put_placement)
+        .unify()
+        .boxed()
 }
 
-fn readyz(broker: Option<&Broker>) -> reply::Response {
-    let reason = match broker {
-        None => Some("no placement yet".to_owned()),
-        Some(broker) => unready(&broker.view()),
-    };
-    match reason {
+fn readyz(unready: Option<String>) -> Response {
+    match unready {
         None => reply::json(&json!({ "ready": true })).into_response(),
-        Some(reason) => {
-            let body = reply::json(&json!({ "ready": false, "reason": reason }));
-            reply::with_status(body, StatusCode::SERVICE_UNAVAILABLE).into_response()
-        }
+        Some(reason) => unavailable(&json!({ "ready": false, "reason": reason })),
     }
 }
 
-/// Why some slot cannot be read or written now, by the state of connections.
-pub fn unready(view: &View) -> Option<String> {
-    let placement = view.placement();
-    let live: Vec<bool> = view
-        .replicas()
-        .iter()
-        .map(|r| r.trouble().is_none())
-        .collect();
-    let count = |set: &ReplicaSet| set.members().iter().filter(|m| live[m.get()]).count();
-    let quorums = placement.quorums();
-    let mut short = Slot::all().filter(|&slot| {
-        let slot = placement.slot(slot);
-        let read = slot.read_set();
-        let writes = slot.write_sets();
-        count(read) < quorums.read_of(read.members().len())
-            || writes
-                .iter()
-                .any(|set| count(set) < quorums.write_of(set.members().len()))
-    });
-    let first = short.next()?;
-    let down = placement
-        .members()
-        .iter()
-        .zip(&live)
-        .filter(|(_, live)| !**live);
-    let down: Vec<_> = down.map(|(member, _)| member.address.as_str()).collect();
-    Some(format!(
-        "{} slots have no live read or write quorum, the first is {first}; down: {}",
-        1 + short.count(),
-        down.join(", ")
-    ))
-}
-
-fn metrics(broker: Option<&Broker>) -> reply::Response {
+fn metrics(control: &Control) -> Response {
+    let broker = control.broker();
     let figures = broker.map_or_else(String::new, |broker| broker.metrics().render());
     reply::with_header(figures, CONTENT_TYPE, "text/plain; version=0.0.4").into_response()
 }
 
-fn placement(broker: Option<&Broker>) -> reply::Response {
-    if let Some(broker) = broker {
-        return reply::json(broker.view().placement()).into_response();
+fn placement(control: &Control) -> Response {
+    match control.broker() {
+        Some(broker) => reply::json(broker.view().placement()).into_response(),
+        None => unavailable(&json!({ "reason": NO_PLACEMENT })),
     }
-    let body = reply::json(&json!({ "reason": "no placement yet" }));
-    reply::with_status(body, StatusCode::SERVICE_UNAVAILABLE).into_response()
+}
+
+fn unavailable(body: &serde_json::Value) -> Response {
+    reply::with_status(reply::json(body), StatusCode::SERVICE_UNAVAILABLE).into_response()
+}
+
+/// Reads a body whose length is limited already; an error is what the client is told.
+async fn receive<B: Buf>(
+    turns: &Semaphore,
+    body: impl Stream<Item = Result<B, warp::Error>>,
+) -> Result<Bytes, Response> {
+    let Ok(_turn) = turns.try_acquire() else {
+        let why = format!("more than {PUSHES_MAX} placements are being sent: try again");
+        return Err(text(StatusCode::SERVICE_UNAVAILABLE, &why));
+    };
+    let mut body = pin!(body);
+    let whole = async {
+        let mut bytes = BytesMut::new();
+        while let Some(piece) = body.try_next().await? {
+            bytes.put(piece);
+        }
+        Ok::<_, warp::Error>(bytes.freeze())
+    };
+    match timeout(Duration::from_millis(PUSH_BODY_MS), whole).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(text(StatusCode::BAD_REQUEST, &error)),
+        Err(_) => {
+            let why = format!("the body did not come within {PUSH_BODY_MS} ms");
+            Err(text(StatusCode::REQUEST_TIMEOUT, &why))
+        }
+    }
+}
+
+/// Uses a placement from who proves that they know the secret.
+async fn put(control: Control, authorization: Option<String>, body: Bytes) -> Response {
+    if let Err(why) = control.check(authorization.as_deref(), (PUT_PLACEMENT, &body)) {
+        return text(StatusCode::UNAUTHORIZED, &why);
+    }
+    let placement: Placement = match serde_json::from_slice(&body) {
+        Ok(placement) => placement,
+        Err(error) => return text(StatusCode::BAD_REQUEST, &format!("no placement: {error}")),
+    };
+    match control.push(placement).await {
+        Ok(in_use) => reply::json(&in_use).into_response(),
+        Err(why @ PushError::Refused(_)) => text(StatusCode::CONFLICT, &why),
+        Err(why @ PushError::NotYet) => text(StatusCode::SERVICE_UNAVAILABLE, &why),
+    }
+}
+
+fn text(status: StatusCode, why: &impl ToString) -> Response {
+    reply::with_status(format!("{}\n", why.to_string()), status).into_response()
 }

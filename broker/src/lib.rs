@@ -8,6 +8,7 @@
 
 pub mod cli;
 pub mod command;
+pub mod control;
 pub mod http;
 pub mod limits;
 pub mod line;

@@ -33,6 +33,21 @@ pub const AFTERMATH_MS: u64 = 5_000;
 /// are learned from refusals at once; this is for addresses.
 pub const PLACEMENT_POLL_MS: u64 = 5_000;
 
+/// Largest body of a `PUT /placement`, in bytes: a placement in JSON is a few times its compact
+/// form.
+pub const PLACEMENT_JSON_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Placements whose bodies are read at once: who sends one has not proven anything before its end, and
+/// these together are 32 MiB.
+pub const PUSHES_MAX: usize = 8;
+
+/// How long the body of a placement may take, in milliseconds: the author is near, and others wait.
+pub const PUSH_BODY_MS: u64 = 5_000;
+
+/// How long who pushes a placement waits for the broker that it starts, in milliseconds: every
+/// member is tried once before.
+pub const FIRST_PUSH_MS: u64 = 5_000;
+
 /// Client connections on the line protocol.
 pub const LINE_CONNECTIONS_MAX: usize = 1_024;
 

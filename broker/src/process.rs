@@ -9,10 +9,11 @@ use kvcore::{
     wire::Secret,
 };
 use kvnet::{clock::SystemClock, shutdown::Shutdown};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
     command::execute::incomplete,
+    control::Control,
     http,
     line::{self, LineLimits},
     shell::{
@@ -92,12 +93,14 @@ impl BrokerProcess {
         shutdown: Shutdown,
     ) -> Result<Option<Self>, FirstPlacementError> {
         let mut servers = JoinSet::new();
-        let (announce, announced) = watch::channel(None);
+        let clock = Arc::new(SystemClock);
+        let control = Control::new(options.secret.clone(), clock, shutdown.clone());
         if let Some(listener) = options.http {
-            servers.spawn(http::serve(listener, announced, shutdown.clone()));
+            listens("HTTP listens", &listener);
+            servers.spawn(http::serve(listener, control.clone(), shutdown.clone()));
         }
         let placement = tokio::select! {
-            placement = options.source.placement(&options.secret) => placement?,
+            placement = options.source.placement(&options.secret, &control) => placement?,
             () = shutdown.stopped() => {
                 while servers.join_next().await.is_some() {}
                 return Ok(None);
@@ -105,7 +108,7 @@ impl BrokerProcess {
         };
         let dial = Arc::new(TcpDial::new(options.secret));
         let broker = Broker::start(placement, dial, Arc::new(SystemClock), options.broker).await;
-        announce.send_replace(Some(broker.clone()));
+        control.announce(broker.clone());
         let placement = broker.view().placement().clone();
         tracing::info!(
             cluster = %placement.cluster(), epoch = %placement.epoch(),
@@ -116,6 +119,7 @@ impl BrokerProcess {
         }
         if let Some(listener) = options.line {
             let limits = LineLimits::default();
+            listens("line protocol listens", &listener);
             servers.spawn(line::serve(listener, broker.clone(), limits, shutdown));
         }
         Ok(Some(Self { broker, servers }))
@@ -132,8 +136,36 @@ impl BrokerProcess {
     }
 }
 
+/// The port may have been chosen by the system.
+fn listens(what: &str, listener: &TcpListener) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "{what}");
+    }
+}
+
 impl PlacementSource {
-    async fn placement(self, secret: &Secret) -> Result<Placement, FirstPlacementError> {
+    /// The first placement: known, asked for, made, or pushed by the cluster's author.
+    async fn placement(
+        self,
+        secret: &Secret,
+        control: &Control,
+    ) -> Result<Placement, FirstPlacementError> {
+        // Who may be making the first one must not be stopped half-way: what is pushed meanwhile is
+        // held against it afterwards.
+        let may_be_pushed = matches!(
+            self,
+            Self::Servers {
+                bootstrap: Bootstrap::No,
+                ..
+            }
+        );
+        tokio::select! {
+            asked = self.asked(secret) => asked,
+            pushed = control.first_pushed(), if may_be_pushed => Ok(pushed),
+        }
+    }
+
+    async fn asked(self, secret: &Secret) -> Result<Placement, FirstPlacementError> {
         let (servers, copies, quorums, bootstrap, patience) = match self {
             Self::Known(placement) => return Ok(placement),
             Self::Servers {

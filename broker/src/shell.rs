@@ -19,6 +19,7 @@ use kvcore::{
     key::Key,
     placement::Placement,
     replica::Replica,
+    status::PlacementInUse,
     time::Clock,
     value::Value,
     version::{Version, VersionClock},
@@ -28,12 +29,16 @@ use parking_lot::{Mutex, RwLock};
 use rand::RngExt;
 use tokio::{sync::Semaphore, time::Instant};
 
-pub use self::{add::Added, scan::ResolvedPage, view::View};
+pub use self::{
+    add::Added,
+    scan::ResolvedPage,
+    view::{LearnError, View},
+};
 use self::{
     aftermath::Aftermaths,
     drive::Limits,
     room::{LargeValues, Patience},
-    view::{LearnError, Members},
+    view::Members,
 };
 use crate::{
     limits::{
@@ -167,25 +172,34 @@ impl Broker {
         let absent = members.filter_map(|(member, replica)| {
             replica.trouble().map(|why| Absent {
                 member: member.id,
-                address: member.address.clone(),
+                address: member.shown_address(),
                 why,
             })
         });
         absent.collect()
     }
 
-    /// Takes the placement if it is newer than the one in use.
-    pub fn learn(&self, placement: Placement) {
+    /// Uses the placement from now on if it is newer than the one in use; says which one is in use
+    /// then.
+    pub fn take(&self, placement: Placement) -> Result<PlacementInUse, LearnError> {
         let mut current = self.0.view.write();
-        match self.0.members.learn(&current, placement) {
-            Ok(Some(view)) => {
-                tracing::info!(epoch = %view.placement().epoch(), "new placement");
-                *current = Arc::new(view);
-            }
-            Ok(None) => {}
-            Err(error @ (LearnError::Cluster(_) | LearnError::Digest(_))) => {
-                tracing::error!(%error, "a member offered a placement that is refused");
-            }
+        if let Some(view) = self.0.members.learn(&current, placement)? {
+            let PlacementInUse {
+                epoch,
+                address_revision,
+                ..
+            } = view.placement().into();
+            tracing::info!(%epoch, address_revision, "new placement");
+            *current = Arc::new(view);
+        }
+        Ok(current.placement().into())
+    }
+
+    /// The same with a placement that a member has, which may well be older.
+    pub fn learn(&self, placement: Placement) {
+        match self.take(placement) {
+            Ok(_) | Err(LearnError::Older { .. }) => {}
+            Err(error) => tracing::error!(%error, "a member offered a placement that is refused"),
         }
     }
 

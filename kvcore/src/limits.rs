@@ -31,7 +31,7 @@ pub const PATH_BYTES_MAX: usize = 64 * 1024;
 
 /// Largest frame on the peer protocol, in bytes after the length field: the largest placement, or
 /// a chunk with its key; scan pages and version lists are cut to fit.
-pub const FRAME_BYTES_MAX: usize = CHUNK_BYTES + 192 * 1024;
+pub const FRAME_BYTES_MAX: usize = CHUNK_BYTES + 384 * 1024;
 
 /// Bytes of entries after which a scan or version page ends; one more entry of the largest size
 /// that travels inline still fits a frame.
@@ -54,8 +54,15 @@ pub const MEMBERS_MAX: usize = 1000;
 /// Most copies of a slot. Each write waits for a majority of them.
 pub const COPIES_MAX: usize = 7;
 
-/// Longest member address (`host:port`), in bytes: a DNS name has at most 253.
+/// Longest single address (`host:port`), in bytes: a DNS name has at most 253.
 pub const ADDRESS_BYTES_MAX: usize = 260;
+
+/// Most addresses of one member, tried one after the other: an IP that may change, and a name that
+/// stays. With more of them a member that is gone would be tried for longer than others wait.
+pub const ADDRESSES_MAX: usize = 2;
+
+/// Longest text of a member's addresses, in bytes: all of them, with a comma between each two.
+pub const MEMBER_ADDRESS_BYTES_MAX: usize = ADDRESSES_MAX * (ADDRESS_BYTES_MAX + 1) - 1;
 
 /// Longest zone name, in bytes: a Kubernetes label value has at most 63.
 pub const ZONE_BYTES_MAX: usize = 63;
@@ -66,7 +73,7 @@ pub const WEIGHT_MAX: u32 = 1000;
 /// Largest encoded placement, in bytes: the slot table of `SLOTS` with two sets of `COPIES_MAX`
 /// each, and `MEMBERS_MAX` members with their longest names.
 pub const PLACEMENT_BYTES_MAX: usize = 128
-    + MEMBERS_MAX * (23 + ZONE_BYTES_MAX + ADDRESS_BYTES_MAX)
+    + MEMBERS_MAX * (23 + ZONE_BYTES_MAX + MEMBER_ADDRESS_BYTES_MAX)
     + SLOTS * (1 + 2 * 2 * (COPIES_MAX + 1));
 
 /// How far a fresh version may lie ahead of a server's clock, in milliseconds. Clocks kept by NTP

@@ -3,6 +3,7 @@
 //! A [`Placement`] is checked when it is made and cannot be changed afterwards, so that every
 //! holder of one may index its tables without a doubt. [`planner`] makes the first one.
 
+mod address;
 mod binary;
 mod json;
 pub mod planner;
@@ -13,9 +14,12 @@ use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 use uuid::Uuid;
 
-pub use self::binary::DecodeError;
+pub use self::{
+    address::{AddressError, addresses},
+    binary::DecodeError,
+};
 use crate::{
-    limits::{ADDRESS_BYTES_MAX, COPIES_MAX, MEMBERS_MAX, SLOTS, WEIGHT_MAX, ZONE_BYTES_MAX},
+    limits::{COPIES_MAX, MEMBERS_MAX, SLOTS, WEIGHT_MAX, ZONE_BYTES_MAX},
     slot::{Slot, SlotSet},
 };
 
@@ -57,17 +61,31 @@ macro_rules! display_inner {
 }
 display_inner!(ClusterId MemberId AuthorId Epoch);
 
+impl From<MemberId> for Uuid {
+    fn from(id: MemberId) -> Self {
+        id.0
+    }
+}
+
 /// One data directory that takes part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Its own name, made once with the directory.
     pub id: MemberId,
-    /// `host:port` of its peer server.
+    /// Where its peer server is: `host:port`, or up to [`crate::limits::ADDRESSES_MAX`] of them with
+    /// commas between, which are tried in their order.
     pub address: String,
     /// Failure domain; members of one zone are expected to fail together.
     pub zone: String,
     /// Share of slots relative to others, 1 to [`WEIGHT_MAX`].
     pub weight: u32,
+}
+
+impl Member {
+    /// Where it is, for people: one address, or `one or another`.
+    pub fn shown_address(&self) -> String {
+        address::shown(&self.address)
+    }
 }
 
 /// A member's place in [`Placement::members`].
@@ -280,6 +298,14 @@ pub enum PlacementError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A member that nobody could connect to.
+    #[error("member {member}: {error}")]
+    Address {
+        /// Which one.
+        member: MemberId,
+        /// What is wrong with its address.
+        error: AddressError,
+    },
     /// A set that is empty, too large, or names a member that is not there.
     #[error("slot {slot}: {reason}")]
     Set {
@@ -428,13 +454,15 @@ fn check_members(members: &[Member]) -> Result<(), PlacementError> {
     for member in members {
         let reason = if !seen.insert(member.id) {
             "it is named twice"
-        } else if member.address.is_empty() || member.address.len() > ADDRESS_BYTES_MAX {
-            "its address is empty or too long"
         } else if member.zone.len() > ZONE_BYTES_MAX {
             "its zone name is too long"
         } else if member.weight == 0 || member.weight > WEIGHT_MAX {
             "its weight is zero or too large"
         } else {
+            address::check(&member.address).map_err(|error| PlacementError::Address {
+                member: member.id,
+                error,
+            })?;
             continue;
         };
         return Err(PlacementError::Member {

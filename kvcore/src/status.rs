@@ -1,8 +1,11 @@
-//! What processes say of themselves in JSON: `/status` of a trie server.
+//! What processes say of themselves in JSON: `/status` of a trie server and of a broker.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::placement::{AuthorId, ClusterId, Digest, Epoch, MemberId};
+use crate::placement::{AuthorId, ClusterId, Digest, Epoch, MemberId, Placement};
 
 /// `/status` of a trie server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +20,9 @@ pub struct MemberStatus {
     pub digest: Option<Digest>,
     /// That placement's author.
     pub author: Option<AuthorId>,
+    /// Revision of that placement's addresses, 0 while it is blank.
+    #[serde(default)]
+    pub address_revision: u64,
     /// Whether it has caught up and serves.
     pub ready: bool,
     /// Why it is not ready, or what it waits for.
@@ -49,6 +55,69 @@ pub struct MemberStatus {
     pub started_at: u64,
     /// Version of the program.
     pub program: String,
+}
+
+/// Names a broker process; new at every start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BrokerId(pub Uuid);
+
+impl fmt::Display for BrokerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<BrokerId> for Uuid {
+    fn from(id: BrokerId) -> Self {
+        id.0
+    }
+}
+
+/// `/status` of a broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerStatus {
+    /// The process's own name.
+    pub id: BrokerId,
+    /// Its cluster, `null` while it has no placement.
+    pub cluster: Option<ClusterId>,
+    /// Epoch of the placement in use, 0 while it has none.
+    pub epoch: Epoch,
+    /// That placement's digest.
+    pub digest: Option<Digest>,
+    /// That placement's author.
+    pub author: Option<AuthorId>,
+    /// Revision of that placement's addresses, 0 while it has none.
+    pub address_revision: u64,
+    /// Whether every slot can be read and written through it.
+    pub ready: bool,
+    /// Why not.
+    pub reason: Option<String>,
+    /// Milliseconds since 1970 when the process started.
+    pub started_at: u64,
+    /// Version of the program.
+    pub program: String,
+}
+
+/// What a broker answers a placement that it was given: which one it uses now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacementInUse {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its digest.
+    pub digest: Digest,
+    /// The revision of its addresses.
+    pub address_revision: u64,
+}
+
+impl From<&Placement> for PlacementInUse {
+    fn from(placement: &Placement) -> Self {
+        Self {
+            epoch: placement.epoch(),
+            digest: placement.digest(),
+            address_revision: placement.parts().address_revision,
+        }
+    }
 }
 
 /// Where values live.

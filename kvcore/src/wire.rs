@@ -5,7 +5,7 @@
 //!   handshake Frame <-> Frame       who is who, proven by the cluster's secret, nothing in clear
 //!   message   Request, Reply        what is said afterwards
 //!   codec     message <-> Frame
-//!   admin     text              proofs for writes on the admin port, where HTTP is spoken
+//!   admin     text              proofs for writes over HTTP, on servers and brokers
 //! ```
 //!
 //! Everything is pure: bytes come in by whatever pieces the network makes of them. The byte

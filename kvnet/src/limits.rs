@@ -21,7 +21,7 @@ pub const PEER_QUEUE_MAX: usize = 4_096;
 /// How long a peer may take for the handshake.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a client waits for a TCP connection.
+/// How long a client waits for a TCP connection to one address, the look-up of its name included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often a client says something, so that both sides notice a dead connection.

@@ -4,6 +4,7 @@
 //! puts any replica behind one. What both share of a connection stands in `stream`.
 
 pub mod client;
+mod connect;
 pub mod dial;
 pub mod server;
 mod stream;

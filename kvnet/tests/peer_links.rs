@@ -110,7 +110,7 @@ fn largest_placement() -> Placement {
     let members: Vec<_> = (0..1_000u128)
         .map(|number| Member {
             id: MemberId(Uuid::from_u128(number + 1)),
-            address: format!("{number:0>255}:7400"),
+            address: format!("{number:0>255}:7400,{number:a>255}:7400"),
             zone: format!("{:0>63}", number % 7),
             weight: 1,
         })

@@ -170,6 +170,7 @@ impl<D: Disk> Server<D> {
             epoch: authority.epoch(),
             digest: placement.map(Placement::digest),
             author: placement.map(|placement| placement.parts().author),
+            address_revision: placement.map_or(0, |placement| placement.parts().address_revision),
             ready: reason.is_none(),
             reason,
             slots: u32::try_from(slots.len()).expect("at most 1024"),

@@ -5,7 +5,11 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use kvcore::wire::admin::{PUT_PLACEMENT, authorization};
+use kvcore::{
+    placement::Placement,
+    status::MemberStatus,
+    wire::admin::{PUT_PLACEMENT, authorization},
+};
 use kvserver::{
     process::{self, ServerOptions},
     store::StoreOptions,
@@ -74,6 +78,22 @@ async fn a_placement_is_taken_with_a_proof_and_not_with_the_secret() {
     assert!(running.server().placement().is_none());
     let (status, said) = http(admin, put, Some(&header), &body).await;
     assert_eq!(status, 200, "{said}");
-    assert!(running.server().placement().is_some());
+    let first = running.server().placement().unwrap();
+    assert_eq!(member_status(admin).await.address_revision, 0);
+    let mut moved = first.parts().clone();
+    moved.address_revision = 4;
+    moved.members[0].address = "10.0.0.7:7400,it.servers:7400".to_owned();
+    let moved = serde_json::to_vec(&Placement::new(moved).unwrap()).unwrap();
+    let header = authorization(&secret(), member, nonce, (PUT_PLACEMENT, &moved));
+    let (code, said) = http(admin, put, Some(&header), &moved).await;
+    assert_eq!(code, 200, "{said}");
+    let now = member_status(admin).await;
+    assert_eq!((now.epoch, now.address_revision), (first.epoch(), 4));
     running.stop().await.unwrap();
+}
+
+async fn member_status(admin: SocketAddr) -> MemberStatus {
+    let (code, body) = http(admin, "GET /status", None, b"").await;
+    assert_eq!(code, 200, "{body}");
+    serde_json::from_str(&body).unwrap()
 }

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, anyhow};
 
-use crate::{command::Command, faults, setup, sim, tests_run, tidy};
+use crate::{command::Command, e2e, faults, generate, setup, sim, tests_run, tidy};
 
 /// One step: its name, the command that repeats it alone, and what it does.
 struct Step<'a> {
@@ -40,17 +40,19 @@ pub(crate) fn run(root: &Path, without_root: bool) -> Result<()> {
     Ok(())
 }
 
+/// Every warning is an error.
+const LINTS: [&str; 7] = [
+    "clippy",
+    "--locked",
+    "--workspace",
+    "--all-targets",
+    "--",
+    "-D",
+    "warnings",
+];
+
 fn steps(root: &Path, without_root: bool) -> Result<Vec<Step<'_>>> {
     let cargo = |arguments: &[&str]| Command::new(root, "cargo", arguments);
-    let lints = [
-        "clippy",
-        "--locked",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ];
     let doc = [
         "doc",
         "--locked",
@@ -77,9 +79,9 @@ fn steps(root: &Path, without_root: bool) -> Result<Vec<Step<'_>>> {
         storm.push("--without-root");
     }
     let storm: Vec<String> = storm.into_iter().map(str::to_owned).collect();
-    Ok(vec![
+    let mut steps = vec![
         command_step("format", cargo(&["fmt", "--all", "--check"])),
-        command_step("lints", cargo(&lints)),
+        command_step("lints", cargo(&LINTS)),
         command_step("licences", Command::new(root, &setup::cargo_deny()?, &deny)),
         command_step(
             "documentation",
@@ -105,7 +107,27 @@ fn steps(root: &Path, without_root: bool) -> Result<Vec<Step<'_>>> {
             again: format!("cargo xtask faults {}", storm.join(" ")),
             run: Box::new(move || faults::run(root, &storm)),
         },
-    ])
+    ];
+    if !without_root {
+        steps.extend(kubernetes(root));
+    }
+    Ok(steps)
+}
+
+/// What takes a cluster's programs, and so root.
+fn kubernetes(root: &Path) -> [Step<'_>; 2] {
+    [
+        Step {
+            name: "generated",
+            again: "cargo xtask generate --check".to_owned(),
+            run: Box::new(move || generate::run(root, true)),
+        },
+        Step {
+            name: "kubernetes",
+            again: "cargo xtask e2e".to_owned(),
+            run: Box::new(move || e2e::run(root, &[])),
+        },
+    ]
 }
 
 fn command_step(name: &'static str, command: Command) -> Step<'static> {

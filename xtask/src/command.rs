@@ -48,6 +48,21 @@ impl Command {
         }
         Ok(())
     }
+
+    /// Runs it and gives what it prints; anything but success is an error with what it complains of.
+    pub(crate) fn output(mut self) -> Result<String> {
+        let output = self
+            .inner
+            .output()
+            .with_context(|| format!("cannot start `{}`", self.shown))?;
+        if !output.status.success() {
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            let complaint = complaint.trim();
+            bail!("`{}` failed ({}): {complaint}", self.shown, output.status);
+        }
+        String::from_utf8(output.stdout)
+            .with_context(|| format!("`{}` printed what is no text", self.shown))
+    }
 }
 
 impl fmt::Display for Command {

@@ -2,9 +2,13 @@
 
 mod bench;
 mod ci;
+mod cluster;
 mod command;
+mod e2e;
 mod faults;
 mod fuzz;
+mod generate;
+mod image;
 mod sanitize;
 mod setup;
 mod sim;
@@ -79,12 +83,43 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Makes the container images without a container engine, and lists what is in them.
+    ///
+    /// Needs umoci, and Debian for the libraries. docs/images.md has the rest, and how Docker makes
+    /// the same.
+    Image(image::Arguments),
+    /// Runs scenarios against a real Kubernetes, with images of this tree.
+    ///
+    /// Without names a smoke test, on a cluster that it starts. `cargo xtask e2e --help` tells what
+    /// can be asked; docs/kubernetes.md what a user sees.
+    #[command(disable_help_flag = true)]
+    E2e {
+        /// Passed on to the scenarios, such as `--all` or `pod_killed`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Writes what is made from the definition of KvCluster and from the chart: `crds/`,
+    /// `manifests/operator.yaml`, `docs/reference/kvcluster.md`, the chart's list of values.
+    Generate {
+        /// Write nothing, and fail where a file is not as it would be written.
+        #[arg(long)]
+        check: bool,
+    },
     /// Throws faults at a local cluster under load, and checks what its clients saw.
     ///
     /// `cargo xtask faults --help` tells what can be asked; docs/faults.md what it means.
     #[command(disable_help_flag = true)]
     Faults {
         /// Passed on to the driver, such as `--minutes 5` or `--seed 7`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// A real Kubernetes with several nodes on this machine, without Docker.
+    ///
+    /// `cargo xtask cluster --help` tells what can be asked; docs/cluster.md how it is made.
+    #[command(disable_help_flag = true)]
+    Cluster {
+        /// Passed on to the cluster's program, such as `up --nodes 3`, `status` or `down`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -110,7 +145,11 @@ fn main() -> ExitCode {
         Task::Sim { arguments } => sim::run(&root, &arguments),
         Task::Fuzz { minutes, targets } => fuzz::run(&root, minutes, &targets),
         Task::Bench { arguments } => bench::run(&root, &arguments),
+        Task::Image(arguments) => image::run(&root, &arguments),
+        Task::E2e { arguments } => e2e::run(&root, &arguments),
+        Task::Generate { check } => generate::run(&root, check),
         Task::Faults { arguments } => faults::run(&root, &arguments),
+        Task::Cluster { arguments } => cluster::run(&root, &arguments),
         Task::Ci { without_root } => ci::run(&root, without_root),
     };
     match done {

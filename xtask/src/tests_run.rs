@@ -10,14 +10,21 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::Command;
+use crate::{cluster, command::Command};
 use summary::Summary;
 
 /// Checks what is needed, then runs the workspace's tests.
 pub(crate) fn run(root: &Path, without_root: bool) -> Result<()> {
     let left_out = needs::check(without_root)?;
+    if !without_root {
+        // It takes minutes the first time, and a test would not show how far it is.
+        cluster::run(root, &["build".to_owned()])?;
+    }
     let arguments = ["test", "--workspace", "--locked", "--no-fail-fast"];
     let mut command = Command::new(root, "cargo", &arguments);
+    if without_root {
+        command = command.env("KVASIR_WITHOUT_ROOT", "1");
+    }
     println!("{command}");
     // One pipe for both, so that every result stands behind the name of what was run.
     let (output, input) = std::io::pipe().context("cannot make a pipe")?;

@@ -34,7 +34,7 @@ impl Absent {
         let member = placement.member(index);
         Self {
             member: member.id,
-            address: member.address.clone(),
+            address: member.shown_address(),
             why: why.into(),
         }
     }

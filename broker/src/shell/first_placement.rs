@@ -3,6 +3,7 @@
 //! A placement made here depends on nothing but the servers' member ids and what was asked for,
 //! so that two brokers that start at the same time make the same one.
 
+mod listed;
 mod round;
 pub mod server_file;
 
@@ -22,8 +23,14 @@ use kvcore::{
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use self::round::{Peer, Round};
-pub use self::server_file::{ServerAddress, ServerFileError};
+use self::{
+    listed::Listed,
+    round::{Blank, Round},
+};
+pub use self::{
+    listed::{Names, SystemNames},
+    server_file::{ServerAddress, ServerFileError},
+};
 use crate::limits::PROPOSE_MS;
 
 /// Pause between two rounds.
@@ -63,6 +70,11 @@ pub enum FirstPlacementError {
     /// Two lines of the server file lead to one server.
     #[error("{0} and {1} are the same server, member {2}: list it once")]
     SameMember(String, String, MemberId),
+    /// A name leads to several blank servers.
+    #[error(
+        "{0} leads to {1} servers: to make the first placement, list each under an address of its own"
+    )]
+    SeveralServers(String, usize),
     /// Nobody has one, and none may be made.
     #[error(
         "no server has a placement{}: let the cluster's author make one, or start with --bootstrap",
@@ -104,8 +116,9 @@ fn listed(servers: &[Unreached]) -> String {
 
 /// The placement of these servers, and those that did not help.
 ///
-/// Takes the newest that any of them has; else, with [`Bootstrap::Yes`], makes the first. Servers
-/// that are still starting are waited for until `limit`.
+/// Takes the newest that any of them has; else, with [`Bootstrap::Yes`], makes the first. Behind a
+/// name there may be several servers, which are all asked. Servers that are still starting are waited
+/// for until `limit`.
 pub async fn learn_or_make(
     servers: &[ServerAddress],
     copies: usize,
@@ -114,30 +127,59 @@ pub async fn learn_or_make(
     secret: &Secret,
     limit: Duration,
 ) -> Result<(Placement, Vec<Unreached>), FirstPlacementError> {
+    let names = SystemNames;
+    let wish = Wish {
+        copies,
+        quorums,
+        bootstrap,
+    };
+    learn_or_make_by(&names, servers, wish, secret, limit).await
+}
+
+/// What a placement should be like, if it has to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish {
+    /// Copies of each slot.
+    pub copies: usize,
+    /// Read and write quorums.
+    pub quorums: Quorums,
+    /// Whether it may be made at all.
+    pub bootstrap: Bootstrap,
+}
+
+/// The same with other names than this machine's.
+pub async fn learn_or_make_by(
+    names: &dyn Names,
+    servers: &[ServerAddress],
+    wish: Wish,
+    secret: &Secret,
+    limit: Duration,
+) -> Result<(Placement, Vec<Unreached>), FirstPlacementError> {
     let deadline = Instant::now() + limit;
-    let peers: Vec<_> = servers
+    let mut listed: Vec<_> = servers
         .iter()
-        .map(|server| Peer::start(server, secret))
+        .map(|server| Listed::new(server, secret))
         .collect();
     loop {
-        let round = Round::ask(&peers).await;
-        if let Some(placement) = round.newest(servers)? {
-            round.complete(&peers, &placement).await;
-            return Ok((placement, round.unreached(servers)));
+        let round = Round::ask(&mut listed, names).await;
+        if let Some(placement) = round.newest()? {
+            round.complete(&placement).await;
+            return Ok((placement, round.unreached()));
         }
-        if bootstrap == Bootstrap::Yes
-            && let Some(members) = round.all_blank(servers)?
+        if wish.bootstrap == Bootstrap::Yes
+            && let Some(blanks) = round.all_blank()?
         {
-            let placement = make(members, copies, quorums)?;
-            if let Some(placement) = propose(&peers, placement, servers).await? {
+            let members = blanks.iter().map(Blank::to_member).collect();
+            let placement = make(members, wish.copies, wish.quorums)?;
+            if let Some(placement) = propose(&blanks, placement).await? {
                 tracing::info!(cluster = %placement.cluster(), "made the first placement");
                 return Ok((placement, Vec::new()));
             }
             // Somebody else was faster: take theirs.
         }
         if Instant::now() >= deadline {
-            let others = round.unreached(servers);
-            return Err(match bootstrap {
+            let others = round.unreached();
+            return Err(match wish.bootstrap {
                 Bootstrap::Yes => FirstPlacementError::NotAllReached(others),
                 Bootstrap::No => FirstPlacementError::NotMade(others),
             });
@@ -179,17 +221,16 @@ pub fn make(
 
 /// Gives the placement to everybody; `None` when somebody has another one by now.
 async fn propose(
-    peers: &[Peer],
+    blanks: &[Blank],
     placement: Placement,
-    servers: &[ServerAddress],
 ) -> Result<Option<Placement>, FirstPlacementError> {
     let limit = Duration::from_millis(PROPOSE_MS);
-    let offers = peers
+    let offers = blanks
         .iter()
-        .map(|peer| timeout(limit, peer.client.call(Request::Adopt(placement.clone()))));
+        .map(|blank| timeout(limit, blank.client.call(Request::Adopt(placement.clone()))));
     let mut others = Vec::new();
     let mut accepted = 0;
-    for (server, answer) in servers.iter().zip(join_all(offers).await) {
+    for (blank, answer) in blanks.iter().zip(join_all(offers).await) {
         let why = match answer {
             Ok(Ok(Reply::Adopted { digest, .. })) if digest == placement.digest() => {
                 accepted += 1;
@@ -205,17 +246,17 @@ async fn propose(
             Err(_) => format!("no answer within {PROPOSE_MS} ms"),
         };
         others.push(Unreached {
-            server: server.clone(),
+            server: blank.server.clone(),
             why,
         });
     }
-    let needed = majority(servers.len());
+    let needed = majority(blanks.len());
     if accepted >= needed {
         return Ok(Some(placement));
     }
     Err(FirstPlacementError::NotAccepted {
         accepted,
-        servers: servers.len(),
+        servers: blanks.len(),
         needed,
         others,
     })

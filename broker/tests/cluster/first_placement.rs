@@ -31,7 +31,7 @@ impl Identity for Named {
 }
 
 pub(crate) struct Servers {
-    members: Vec<Arc<Member>>,
+    pub(crate) members: Vec<Arc<Member>>,
     pub(crate) addresses: Vec<ServerAddress>,
     pub(crate) secret: Secret,
     _trigger: Trigger,

@@ -1,14 +1,16 @@
 //! The broker's HTTP answers.
 
-use broker::{http, shell::Broker};
-use kvnet::shutdown;
+use std::sync::Arc;
+
+use broker::{control::Control, http};
+use kvcore::{status::BrokerStatus, wire::Secret};
+use kvnet::{clock::SystemClock, shutdown};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::watch,
 };
 
-use crate::support::cluster;
+use crate::{first_placement::SECRET, support::cluster};
 
 /// Status and body of `GET path`.
 async fn get(address: std::net::SocketAddr, path: &str) -> (u16, String) {
@@ -24,11 +26,12 @@ async fn get(address: std::net::SocketAddr, path: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn readiness_follows_placement_and_quorums() {
-    let (announce, announced) = watch::channel(None::<Broker>);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
-    let (_trigger, shutdown) = shutdown::channel();
-    tokio::spawn(http::serve(listener, announced, shutdown));
+    let (trigger, shutdown) = shutdown::channel();
+    let secret = Secret::new(SECRET).expect("long enough");
+    let control = Control::new(secret, Arc::new(SystemClock), shutdown.clone());
+    tokio::spawn(http::serve(listener, control.clone(), shutdown));
     assert_eq!(get(address, "/healthz").await, (200, "ok\n".to_owned()));
     let (status, body) = get(address, "/readyz").await;
     assert_eq!(
@@ -38,7 +41,7 @@ async fn readiness_follows_placement_and_quorums() {
     );
     assert_eq!(get(address, "/placement").await.0, 503);
     let cluster = cluster(3, 3).await;
-    announce.send_replace(Some(cluster.broker.clone()));
+    control.announce(cluster.broker.clone());
     assert_eq!(get(address, "/readyz").await.0, 200);
     cluster.members[0].set_down(true);
     assert_eq!(get(address, "/readyz").await.0, 200);
@@ -58,4 +61,44 @@ async fn readiness_follows_placement_and_quorums() {
     );
     assert!(get(address, "/placement").await.1.contains("10.0.0.1:7003"));
     assert_eq!(get(address, "/nothing").await.0, 404);
+    cluster.members[0].set_down(false);
+    assert_eq!(get(address, "/readyz").await.0, 200);
+    trigger.leave();
+    let (status, body) = get(address, "/readyz").await;
+    assert_eq!((status, body.contains("shutting down")), (503, true));
+    assert_eq!(get(address, "/healthz").await.0, 200, "it serves on");
+}
+
+#[tokio::test]
+async fn the_status_follows_the_placement() {
+    let (_trigger, shutdown) = shutdown::channel();
+    let secret = Secret::new(SECRET).expect("long enough");
+    let control = Control::new(secret, Arc::new(SystemClock), shutdown.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(http::serve(listener, control.clone(), shutdown));
+    let status = async || -> BrokerStatus {
+        let (code, body) = get(address, "/status").await;
+        assert_eq!(code, 200);
+        serde_json::from_str(&body).expect("a status")
+    };
+    let before = status().await;
+    assert_eq!(before.id, control.id());
+    assert_eq!((before.cluster, before.digest), (None, None));
+    assert_eq!((before.epoch.0, before.ready), (0, false));
+    assert_eq!(before.reason.as_deref(), Some("no placement yet"));
+    assert!(before.started_at > 0 && !before.program.is_empty());
+    let cluster = cluster(3, 3).await;
+    control.announce(cluster.broker.clone());
+    let after = status().await;
+    let placement = &cluster.placement;
+    assert_eq!(after.id, before.id);
+    assert_eq!(after.cluster, Some(placement.cluster()));
+    assert_eq!(after.digest, Some(placement.digest()));
+    assert_eq!(after.author, Some(placement.parts().author));
+    assert_eq!(
+        (after.epoch, after.address_revision),
+        (placement.epoch(), 0)
+    );
+    assert_eq!((after.ready, after.reason), (true, None));
 }

@@ -3,11 +3,15 @@
 mod commands;
 mod deadlines;
 mod first_placement;
+mod headless;
 mod health;
+mod leaving;
 mod lines;
 mod load;
 mod member;
+mod process;
 mod program;
+mod pushes;
 mod reads;
 mod room;
 mod scans;

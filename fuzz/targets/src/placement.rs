@@ -114,10 +114,17 @@ fn member(input: &mut Input<'_>) -> Member {
         let text = String::from_utf8_lossy(input.piece()).into_owned();
         text.repeat(repeated)
     };
+    let (zone, host) = (text(1), text(2));
+    // Hardly any text is an address, and placements should come about.
+    let address = if host.contains(':') {
+        host
+    } else {
+        format!("{host}:{weight}")
+    };
     Member {
         id: MemberId(Uuid::from_u128(id)),
-        zone: text(1),
-        address: text(2),
+        zone,
+        address,
         weight,
     }
 }

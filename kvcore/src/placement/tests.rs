@@ -68,7 +68,7 @@ fn three_copies_of_all_slots_fit_sixteen_kibibytes() {
 fn an_address_is_not_part_of_the_digest_but_a_zone_is() {
     let digest = |parts: &Parts| Placement::new(parts.clone()).expect("valid").digest();
     let mut changed = parts();
-    changed.members[0].address = "10.0.0.1:7400".to_owned();
+    changed.members[0].address = "10.0.0.1:7400,a-0.a:7400".to_owned();
     changed.address_revision += 1;
     assert_eq!(digest(&parts()), digest(&changed));
     changed.members[0].zone = "elsewhere".to_owned();
@@ -89,6 +89,18 @@ fn broken_rules_are_named() {
     assert!(refuse(|parts| parts.quorums.write = Some(4)).contains("this one is 4"));
     assert!(refuse(|parts| parts.members[1] = parts.members[0].clone()).contains("twice"));
     assert!(refuse(|parts| parts.members[1].zone = "z".repeat(64)).contains("zone"));
+    for (address, wrong) in [
+        ("", "is empty"),
+        ("10.0.0.7:7400,", "is empty"),
+        ("10.0.0.7:7400,a-0", "`a-0` is no `host:port`"),
+        ("a:1,b:1,c:1", "it has 3 addresses, at most 2"),
+    ] {
+        let mut parts = parts();
+        parts.members[1].address = address.to_owned();
+        let error = Placement::new(parts).unwrap_err().to_string();
+        let member = Uuid::from_u128(2).to_string();
+        assert!(error.contains(wrong) && error.contains(&member), "{error}");
+    }
     let outside = |parts: &mut Parts| {
         parts.slots[5] = SlotPlacement::Stable {
             current: ReplicaSet::new([MemberIndex(5)]),

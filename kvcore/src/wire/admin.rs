@@ -1,15 +1,18 @@
-//! Proofs for writes on the admin port: that they come from who knows the cluster's secret.
+//! Proofs for writes over HTTP, on a server's admin port and on a broker's HTTP port: that they come
+//! from who knows the cluster's secret.
 //!
-//! The secret is never sent. The member gives a nonce, and the proof covers it, the member, what
-//! is asked and the body. Nonces are not remembered: each carries the time of its end and the
-//! member's own proof that it gave it, so that asking for many takes nobody else's away. Within
+//! The secret is never sent. The process gives a nonce, and the proof covers it, the process by its
+//! id, what is asked and the body. Nonces are not remembered: each carries the time of its end and
+//! the process's own proof that it gave it, so that asking for many takes nobody else's away. Within
 //! its minute a request that was overheard can be sent again, which changes nothing: a placement
 //! that is in force is adopted again, and an older one refused.
 
 use std::fmt::Write as _;
 
+use uuid::Uuid;
+
 use super::secret::{PROOF_BYTES, Secret};
-use crate::{placement::MemberId, version::UnixMillis};
+use crate::version::UnixMillis;
 
 /// How long a nonce is good for, in milliseconds: time to send a large body over a slow line.
 pub const ADMIN_NONCE_MS: u64 = 60_000;
@@ -28,47 +31,48 @@ pub enum AdminProofError {
     /// There is no proof, or nothing that looks like one.
     #[error("writes need `Authorization: Kvasir NONCE PROOF`, with a nonce from GET /nonce")]
     Missing,
-    /// The nonce is not one that this member gave, or it gave it too long ago.
-    #[error("the nonce is not this member's or too old: ask for another by GET /nonce")]
+    /// The nonce is not one that this process gave, or it gave it too long ago.
+    #[error("the nonce is not this process's or too old: ask for another by GET /nonce")]
     Nonce,
     /// The proof is made with another secret, or for something else.
     #[error("the proof does not fit: use the cluster's secret, and this very body")]
     Proof,
 }
 
-/// A nonce that this member gives now.
-pub fn nonce(secret: &Secret, member: MemberId, now: UnixMillis) -> String {
+/// A nonce that the process with this id, a member's or a broker's, gives now.
+pub fn nonce(secret: &Secret, process: impl Into<Uuid>, now: UnixMillis) -> String {
     let end = now.plus(ADMIN_NONCE_MS).0.to_be_bytes();
-    let given = secret.proof(&given_parts(&member, &end));
+    let given = secret.proof(&given_parts(&process.into(), &end));
     to_hex(&[&end[..], &given].concat())
 }
 
 /// The value of the `Authorization` header for a request with this body.
 pub fn authorization(
     secret: &Secret,
-    member: MemberId,
+    process: impl Into<Uuid>,
     nonce: &str,
     asked: (&str, &[u8]),
 ) -> String {
-    let proof = secret.proof(&asked_parts(&member, nonce, asked));
+    let proof = secret.proof(&asked_parts(&process.into(), nonce, asked));
     format!("{SCHEME}{nonce} {}", to_hex(&proof))
 }
 
 /// Whether the header proves that who asks knows the secret.
 pub fn check(
     secret: &Secret,
-    member: MemberId,
+    process: impl Into<Uuid>,
     now: UnixMillis,
     header: Option<&str>,
     asked: (&str, &[u8]),
 ) -> Result<(), AdminProofError> {
+    let process = process.into();
     let given = header.and_then(|value| value.strip_prefix(SCHEME));
     let (nonce, proof) = given
         .and_then(|value| value.split_once(' '))
         .ok_or(AdminProofError::Missing)?;
     let known = from_hex::<{ TIME_BYTES + PROOF_BYTES }>(nonce).ok_or(AdminProofError::Nonce)?;
     let (end, tag) = known.split_at(TIME_BYTES);
-    if !secret.verify(&given_parts(&member, end), tag) {
+    if !secret.verify(&given_parts(&process, end), tag) {
         return Err(AdminProofError::Nonce);
     }
     let left = u64::from_be_bytes(end.try_into().expect("eight bytes"));
@@ -77,25 +81,25 @@ pub fn check(
         return Err(AdminProofError::Nonce);
     }
     let proof = from_hex::<PROOF_BYTES>(proof).ok_or(AdminProofError::Proof)?;
-    if !secret.verify(&asked_parts(&member, nonce, asked), &proof) {
+    if !secret.verify(&asked_parts(&process, nonce, asked), &proof) {
         return Err(AdminProofError::Proof);
     }
     Ok(())
 }
 
-/// What makes a nonce the member's own.
-fn given_parts<'a>(member: &'a MemberId, end: &'a [u8]) -> [&'a [u8]; 3] {
-    [b"admin nonce", member.0.as_bytes(), end]
+/// What makes a nonce the process's own.
+fn given_parts<'a>(process: &'a Uuid, end: &'a [u8]) -> [&'a [u8]; 3] {
+    [b"admin nonce", process.as_bytes(), end]
 }
 
 /// What a proof covers.
 fn asked_parts<'a>(
-    member: &'a MemberId,
+    process: &'a Uuid,
     nonce: &'a str,
     (what, body): (&'a str, &'a [u8]),
 ) -> [&'a [u8]; 5] {
     let (nonce, what) = (nonce.as_bytes(), what.as_bytes());
-    [b"admin", member.0.as_bytes(), nonce, what, body]
+    [b"admin", process.as_bytes(), nonce, what, body]
 }
 
 fn to_hex(bytes: &[u8]) -> String {
@@ -120,9 +124,8 @@ fn from_hex<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
+    use crate::placement::MemberId;
 
     const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
     const BODY: (&str, &[u8]) = (PUT_PLACEMENT, b"a placement");

@@ -7,6 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use broker::{
+    control::Control,
     http,
     line::{self, LineLimits},
     shell::{Broker, BrokerOptions, first_placement},
@@ -122,13 +123,11 @@ pub async fn start(layout: &Layout, state: &mut ClusterState, secret: Secret) ->
             BrokerOptions::default(),
         )
         .await;
-        let (announce, announced) = tokio::sync::watch::channel(Some(broker.clone()));
-        brokers.spawn(http::serve(admin, announced, shutdown.clone()));
-        let shutdown = shutdown.clone();
-        brokers.spawn(async move {
-            line::serve(line, broker, LineLimits::default(), shutdown).await;
-            drop(announce);
-        });
+        let control = Control::new(secret.clone(), Arc::new(SystemClock), shutdown.clone());
+        control.announce(broker.clone());
+        brokers.spawn(http::serve(admin, control, shutdown.clone()));
+        let limits = LineLimits::default();
+        brokers.spawn(line::serve(line, broker, limits, shutdown.clone()));
     }
     // Known before anything is waited for: `kvctl down` must find this process.
     state.in_process = Some(ProcessId::of(std::process::id())?);

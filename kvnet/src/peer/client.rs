@@ -6,24 +6,23 @@ use kvcore::{
     replica::{Answered, CallError, PendingReply, Replica},
     wire::{
         Request, RequestId, Secret, decode_reply,
-        handshake::{ClientHandshake, ClientStep, Expected, Reached},
+        handshake::{Expected, Reached},
     },
 };
-use rand::{Rng, RngExt};
+use rand::RngExt;
 use rustc_hash::FxHashMap;
 use tokio::{
-    net::TcpStream,
     sync::{mpsc, oneshot, watch},
     task::yield_now,
     time::{Instant, timeout},
 };
 
-use super::stream::{FrameReader, FrameWriter, StreamError, heartbeat, split};
-use crate::gather::Gather;
-use crate::limits::{
-    BACKOFF_MAX, BACKOFF_MIN, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, PEER_OUT_BYTES_MAX,
-    PEER_QUEUE_MAX, SILENCE_MAX,
+use super::{
+    connect::connect,
+    stream::{FrameReader, FrameWriter, StreamError, heartbeat},
 };
+use crate::gather::Gather;
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, PEER_OUT_BYTES_MAX, PEER_QUEUE_MAX, SILENCE_MAX};
 
 /// Whether the member at the other end can be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +56,8 @@ impl fmt::Debug for PeerClient {
 }
 
 impl PeerClient {
-    /// Starts a task that keeps a connection to `address` (`host:port`) and reconnects with
-    /// jittered backoff.
+    /// Starts a task that keeps a connection to `address` (`host:port`, or several with commas
+    /// between, tried in their order) and reconnects with jittered backoff.
     pub fn start(address: String, expected: Expected, secret: Secret) -> Self {
         let (queue, calls) = mpsc::channel(PEER_QUEUE_MAX);
         let (report, state) = watch::channel(LinkState::New);
@@ -77,7 +76,7 @@ impl PeerClient {
         }
     }
 
-    /// Where the member is expected.
+    /// Where the member is expected: one address or several.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -141,12 +140,13 @@ impl Link {
     async fn run(mut self) {
         let mut backoff = BACKOFF_MIN;
         loop {
-            let ended = match self.connect().await {
-                Ok((reader, writer, reached)) => {
+            let ended = match connect(&self.address, self.expected, &self.secret).await {
+                Ok(connected) => {
                     backoff = BACKOFF_MIN;
+                    let reached = connected.reached;
                     tracing::debug!(address = self.address, member = %reached.member, "connected");
                     self.report.send_replace(LinkState::Live(reached));
-                    match self.exchange(reader, writer).await {
+                    match self.exchange(connected.reader, connected.writer).await {
                         Ok(()) => return,
                         Err(error) => error.to_string(),
                     }
@@ -175,51 +175,6 @@ impl Link {
                     }
                     None => return false,
                 },
-            }
-        }
-    }
-
-    async fn connect(&self) -> Result<(FrameReader, FrameWriter, Reached), String> {
-        let socket = match timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.address)).await {
-            Ok(connected) => connected.map_err(|error| error.to_string())?,
-            Err(_) => {
-                return Err(format!(
-                    "no connection within {} ms",
-                    CONNECT_TIMEOUT.as_millis()
-                ));
-            }
-        };
-        let (mut reader, mut writer) = split(socket).map_err(|error| error.to_string())?;
-        let shaken = timeout(HANDSHAKE_TIMEOUT, self.handshake(&mut reader, &mut writer));
-        let reached = match shaken.await {
-            Ok(reached) => reached?,
-            Err(_) => {
-                return Err(format!(
-                    "no handshake within {} s",
-                    HANDSHAKE_TIMEOUT.as_secs()
-                ));
-            }
-        };
-        reader.handshake_is_over();
-        Ok((reader, writer, reached))
-    }
-
-    async fn handshake(
-        &self,
-        reader: &mut FrameReader,
-        writer: &mut FrameWriter,
-    ) -> Result<Reached, String> {
-        let mut nonce = [0; 16];
-        rand::rng().fill_bytes(&mut nonce);
-        let (mut handshake, hello) =
-            ClientHandshake::start(self.secret.clone(), self.expected, nonce);
-        writer.push(&hello);
-        loop {
-            writer.flush().await.map_err(|error| error.to_string())?;
-            let frame = reader.next().await.map_err(|error| error.to_string())?;
-            match handshake.step(&frame).map_err(|error| error.to_string())? {
-                ClientStep::Send(frame) => writer.push(&frame),
-                ClientStep::Done(reached) => return Ok(reached),
             }
         }
     }

@@ -17,13 +17,38 @@ struct Need {
     root: bool,
 }
 
-/// Everything the tests need beside cargo. Nothing needs root so far.
-const NEEDS: &[Need] = &[Need {
-    program: "cc",
-    purpose: "links every program",
-    package: "gcc libc6-dev",
-    root: false,
-}];
+/// Everything the tests need beside cargo. A real cluster is what needs root.
+const NEEDS: &[Need] = &[
+    Need {
+        program: "cc",
+        purpose: "links every program",
+        package: "gcc libc6-dev",
+        root: false,
+    },
+    cluster("containerd", "containerd"),
+    cluster("runc", "runc"),
+    cluster("/usr/lib/cni/bridge", "containernetworking-plugins"),
+    cluster("etcd", "etcd-server"),
+    cluster("ip", "iproute2"),
+    cluster("iptables", "iptables"),
+    cluster("conntrack", "conntrack"),
+    cluster("socat", "socat"),
+    cluster("ethtool", "ethtool"),
+    cluster("busybox", "busybox"),
+    cluster("umoci", "umoci"),
+    cluster("mkfs.ext4", "e2fsprogs"),
+    cluster("curl", "curl ca-certificates"),
+];
+
+/// A program of a real cluster; what builds the rest of it is asked for by the cluster itself.
+const fn cluster(program: &'static str, package: &'static str) -> Need {
+    Need {
+        program,
+        purpose: "runs a real Kubernetes",
+        package,
+        root: true,
+    }
+}
 
 /// An error that names all that is missing; else what is left out for want of root.
 pub(super) fn check(without_root: bool) -> Result<Vec<&'static str>> {
@@ -55,7 +80,9 @@ fn judge(
     if !missing.is_empty() {
         bail!("the tests need\n  {}", missing.join("\n  "));
     }
-    Ok(left_out.into_iter().map(|need| need.purpose).collect())
+    let mut purposes: Vec<&str> = left_out.into_iter().map(|need| need.purpose).collect();
+    purposes.dedup();
+    Ok(purposes)
 }
 
 #[cfg(test)]

@@ -95,11 +95,16 @@ pub(super) const ARROWS: &[(&str, &[&str])] = &[
     ("kvserver", &["kvcore", "kvnet"]),
     ("broker", &["kvcore", "kvnet"]),
     ("kvctl", &["kvcore", "kvnet", "kvserver", "broker"]),
+    ("operator", &["kvcore", "kvnet"]),
     ("sim", &["kvcore", "kvserver", "broker"]),
+    // It uses the product as a user would: by helm, kubectl and sockets.
+    ("e2e", &["kvasir-cluster"]),
     ("fuzz-targets", &["kvcore", "kvserver", "broker"]),
     // They judge the product: what it gets wrong they must not share.
     ("history-checker", &[]),
     ("torture", &[]),
+    // It knows Kubernetes, and nothing of the product.
+    ("kvasir-cluster", &[]),
     ("xtask", &[]),
 ];
 
@@ -110,8 +115,11 @@ pub(super) const OUT_OF_REACH: &[(&str, &[&str])] = &[
     ("kvserver", &["kube"]),
     ("broker", &["kube"]),
     ("kvctl", &["kube"]),
+    ("operator", &["kvserver", "broker"]),
     ("sim", &["kube"]),
     ("fuzz-targets", &["kube"]),
+    // It stays quick to build: tests and automation wait for it.
+    ("kvasir-cluster", &["kube", "tokio"]),
 ];
 
 /// Where a banned word is looked for.

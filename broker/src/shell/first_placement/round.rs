@@ -1,163 +1,195 @@
-//! Asking every listed server what it has.
+//! What all listed servers said, and what follows from it.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use futures_util::future::join_all;
 use kvcore::{
     placement::{Digest, Epoch, Member, MemberId, Placement},
     replica::Replica,
-    wire::{Reply, Request, Secret, handshake::Expected},
+    wire::Request,
 };
-use kvnet::peer::client::{LinkState, PeerClient};
+use kvnet::peer::client::PeerClient;
 use tokio::time::timeout;
 
-use super::{FirstPlacementError, ServerAddress, Unreached};
+use super::{
+    FirstPlacementError, ServerAddress, Unreached,
+    listed::{Answer, Listed, Names, ROUND, Said},
+};
 
-/// How long one round waits for one server.
-const ROUND: Duration = Duration::from_secs(2);
-
-/// One listed server.
-pub(super) struct Peer {
+/// What one line of the server file came to.
+struct Heard {
     server: ServerAddress,
-    pub(super) client: PeerClient,
+    /// One a server behind the name; an error where there is none.
+    answers: Result<Vec<Answer>, String>,
 }
 
-/// What one server said in a round.
-enum Said {
-    Placement(Placement),
-    Blank(MemberId),
-    Nothing(String),
+/// A blank server that can take part in the first placement.
+pub(super) struct Blank {
+    pub(super) server: ServerAddress,
+    pub(super) member: MemberId,
+    pub(super) client: Arc<PeerClient>,
 }
 
-impl Peer {
-    pub(super) fn start(server: &ServerAddress, secret: &Secret) -> Self {
-        let client = PeerClient::start(server.to_string(), Expected::default(), secret.clone());
-        Self {
-            server: server.clone(),
-            client,
-        }
-    }
-
-    async fn ask(&self) -> Said {
-        let resolved = tokio::net::lookup_host((self.server.host.as_str(), self.server.port));
-        match timeout(ROUND, resolved).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(_)) => return Said::Nothing(format!("unknown host `{}`", self.server.host)),
-            Err(_) => {
-                let (host, limit) = (&self.server.host, ROUND.as_secs());
-                return Said::Nothing(format!("unknown host `{host}`: not found within {limit} s"));
-            }
-        }
-        let reached = match self.client.settled(ROUND).await {
-            LinkState::Live(reached) => reached,
-            LinkState::Down(why) => return Said::Nothing(why),
-            LinkState::New => return Said::Nothing("not connected yet".to_owned()),
-        };
-        match timeout(ROUND, self.client.call(Request::FetchPlacement)).await {
-            Ok(Ok(Reply::Placement(Some(placement)))) => Said::Placement(placement),
-            Ok(Ok(Reply::Placement(None))) => match reached.cluster {
-                None => Said::Blank(reached.member),
-                Some(cluster) => Said::Nothing(format!(
-                    "it belongs to cluster {cluster} and has no placement"
-                )),
-            },
-            Ok(Ok(other)) => Said::Nothing(format!("it answered {other:?}")),
-            Ok(Err(error)) => Said::Nothing(error.to_string()),
-            Err(_) => Said::Nothing(format!("no answer within {} s", ROUND.as_secs())),
+impl Blank {
+    /// As the first placement names it.
+    pub(super) fn to_member(&self) -> Member {
+        Member {
+            id: self.member,
+            address: self.server.to_string(),
+            zone: self.server.zone.clone(),
+            weight: 1,
         }
     }
 }
 
 /// What all of them said, in the order of the server file.
-pub(super) struct Round(Vec<Said>);
+pub(super) struct Round(Vec<Heard>);
+
+impl Heard {
+    fn answers(&self) -> &[Answer] {
+        self.answers.as_deref().unwrap_or_default()
+    }
+
+    /// One of the servers behind the name, for people.
+    fn shown(&self, answer: &Answer) -> String {
+        if self.answers().len() == 1 {
+            self.server.to_string()
+        } else {
+            format!("{} at {}", self.server, answer.address)
+        }
+    }
+
+    /// The blank members behind the name, each once.
+    fn blanks(&self) -> Vec<Blank> {
+        let mut blanks: Vec<Blank> = Vec::new();
+        for answer in self.answers() {
+            let Said::Blank(member) = answer.said else {
+                continue;
+            };
+            if blanks.iter().all(|blank| blank.member != member) {
+                blanks.push(Blank {
+                    server: self.server.clone(),
+                    member,
+                    client: Arc::clone(&answer.client),
+                });
+            }
+        }
+        blanks
+    }
+
+    /// Why nobody behind the name could help; `None` where somebody could.
+    fn why_unreached(&self) -> Option<String> {
+        let answers = match &self.answers {
+            Ok(answers) => answers,
+            Err(why) => return Some(why.clone()),
+        };
+        let mut reasons = Vec::new();
+        for answer in answers {
+            let Said::Nothing(why) = &answer.said else {
+                return None;
+            };
+            reasons.push(match answers.len() {
+                1 => why.clone(),
+                _ => format!("at {}: {why}", answer.address),
+            });
+        }
+        Some(reasons.join(", "))
+    }
+}
 
 impl Round {
-    pub(super) async fn ask(peers: &[Peer]) -> Self {
-        Self(join_all(peers.iter().map(Peer::ask)).await)
+    pub(super) async fn ask(listed: &mut [Listed], names: &dyn Names) -> Self {
+        let heard = listed.iter_mut().map(|listed| async {
+            Heard {
+                answers: listed.ask(names).await,
+                server: listed.server.clone(),
+            }
+        });
+        Self(join_all(heard).await)
     }
 
     /// The newest placement; two that contradict each other are an error.
-    pub(super) fn newest(
-        &self,
-        servers: &[ServerAddress],
-    ) -> Result<Option<Placement>, FirstPlacementError> {
-        let mut newest: Option<(&ServerAddress, &Placement)> = None;
-        let mut by_epoch: HashMap<Epoch, (&ServerAddress, Digest)> = HashMap::new();
-        for (server, said) in servers.iter().zip(&self.0) {
-            let Said::Placement(placement) = said else {
-                continue;
-            };
+    pub(super) fn newest(&self) -> Result<Option<Placement>, FirstPlacementError> {
+        let mut newest: Option<(String, &Placement)> = None;
+        let mut by_epoch: HashMap<Epoch, (String, Digest)> = HashMap::new();
+        for (server, placement) in self.placements() {
             let (epoch, digest) = (placement.epoch(), placement.digest());
-            if let Some((other, have)) = newest
+            if let Some((other, have)) = &newest
                 && have.cluster() != placement.cluster()
             {
                 return Err(FirstPlacementError::TwoClusters(
-                    other.to_string(),
+                    other.clone(),
                     have.cluster(),
-                    server.to_string(),
+                    server,
                     placement.cluster(),
                 ));
             }
-            let (other, first) = *by_epoch.entry(epoch).or_insert((server, digest));
-            if first != digest {
-                let (other, server) = (other.to_string(), server.to_string());
+            let first = by_epoch.entry(epoch);
+            let (other, first) = first.or_insert_with(|| (server.clone(), digest));
+            if *first != digest {
+                let other = other.clone();
                 return Err(FirstPlacementError::TwoPlacements(other, server, epoch));
             }
             let age = |p: &Placement| (p.epoch(), p.parts().address_revision);
-            if newest.is_none_or(|(_, have)| age(placement) > age(have)) {
+            let is_newest = newest
+                .as_ref()
+                .is_none_or(|(_, have)| age(placement) > age(have));
+            if is_newest {
                 newest = Some((server, placement));
             }
         }
         Ok(newest.map(|(_, placement)| placement.clone()))
     }
 
+    /// Every placement that somebody has, with who it is.
+    fn placements(&self) -> impl Iterator<Item = (String, &Placement)> {
+        self.0.iter().flat_map(|heard| {
+            let answers = heard.answers().iter();
+            answers.filter_map(move |answer| match &answer.said {
+                Said::Placement(placement) => Some((heard.shown(answer), placement)),
+                Said::Blank(_) | Said::Nothing(_) => None,
+            })
+        })
+    }
+
     /// Gives the placement to its blank members: whoever made it was interrupted.
-    pub(super) async fn complete(&self, peers: &[Peer], placement: &Placement) {
-        let blank = peers.iter().zip(&self.0).filter(|(_, said)| match said {
-            Said::Blank(member) => placement.index_of(*member).is_some(),
-            _ => false,
+    pub(super) async fn complete(&self, placement: &Placement) {
+        let blanks = self.0.iter().flat_map(Heard::blanks);
+        let named = blanks.filter(|blank| placement.index_of(blank.member).is_some());
+        let offers = named.map(|blank| {
+            let offer = blank.client.call(Request::Adopt(placement.clone()));
+            timeout(ROUND, offer)
         });
-        let offers = blank
-            .map(|(peer, _)| timeout(ROUND, peer.client.call(Request::Adopt(placement.clone()))));
         join_all(offers).await;
     }
 
-    /// The members in the order of their ids, when each server is reachable and blank.
-    pub(super) fn all_blank(
-        &self,
-        servers: &[ServerAddress],
-    ) -> Result<Option<Vec<Member>>, FirstPlacementError> {
-        let mut members: Vec<(Member, &ServerAddress)> = Vec::new();
-        for (server, said) in servers.iter().zip(&self.0) {
-            let Said::Blank(id) = *said else {
+    /// The servers in the order of their members' ids, when each is reachable and blank.
+    pub(super) fn all_blank(&self) -> Result<Option<Vec<Blank>>, FirstPlacementError> {
+        let mut all: Vec<Blank> = Vec::new();
+        for heard in &self.0 {
+            let mut blanks = heard.blanks();
+            if blanks.len() > 1 {
+                let server = heard.server.to_string();
+                return Err(FirstPlacementError::SeveralServers(server, blanks.len()));
+            }
+            let Some(blank) = blanks.pop() else {
                 return Ok(None);
             };
-            if let Some((_, other)) = members.iter().find(|(member, _)| member.id == id) {
-                let (other, server) = (other.to_string(), server.to_string());
-                return Err(FirstPlacementError::SameMember(other, server, id));
+            if let Some(other) = all.iter().find(|other| other.member == blank.member) {
+                let (other, server) = (other.server.to_string(), blank.server.to_string());
+                return Err(FirstPlacementError::SameMember(other, server, blank.member));
             }
-            let member = Member {
-                id,
-                address: server.to_string(),
-                zone: server.zone.clone(),
-                weight: 1,
-            };
-            members.push((member, server));
+            all.push(blank);
         }
-        members.sort_by_key(|(member, _)| member.id);
-        Ok(Some(
-            members.into_iter().map(|(member, _)| member).collect(),
-        ))
+        all.sort_by_key(|blank| blank.member);
+        Ok(Some(all))
     }
 
-    pub(super) fn unreached(&self, servers: &[ServerAddress]) -> Vec<Unreached> {
-        let silent = servers.iter().zip(&self.0).filter_map(|(server, said)| {
-            let Said::Nothing(why) = said else {
-                return None;
-            };
+    pub(super) fn unreached(&self) -> Vec<Unreached> {
+        let silent = self.0.iter().filter_map(|heard| {
             Some(Unreached {
-                server: server.clone(),
-                why: why.clone(),
+                server: heard.server.clone(),
+                why: heard.why_unreached()?,
             })
         });
         silent.collect()

@@ -1,0 +1,69 @@
+//! What can be done to one node of a cluster that is up.
+
+use std::path::Path;
+
+use super::{Cluster, wait_nodes};
+use crate::{
+    error::{Error, Result},
+    images, node,
+    topology::NodeNumber,
+};
+
+impl Cluster {
+    /// Whether the node has power.
+    pub fn is_on(&self, node: NodeNumber) -> bool {
+        node::is_on(self.home(), node)
+    }
+
+    /// Cuts the node's power, as [`Cluster::power_off`] does, and leaves it at that.
+    pub fn stop_node(&self, node: NodeNumber) -> Result<()> {
+        node::end(self.home(), node)
+    }
+
+    /// Gives the node power, and waits until it is Ready.
+    pub fn start_node(&self, node: NodeNumber) -> Result<()> {
+        if self.is_on(node) {
+            return Ok(());
+        }
+        let Self { inner } = self;
+        let before = self.api().nodes()?;
+        node::begin(&inner.home, &inner.programs, inner.topology, node)?;
+        node::prepare(&inner.home, node)?;
+        node::admit(&inner.home, node)?;
+        wait_nodes(&self.api(), &[node], &before)
+    }
+
+    /// The command line that runs these words inside the node, in all its namespaces.
+    pub fn enter_words(&self, node: NodeNumber) -> Result<Vec<String>> {
+        let pid = node::init(self.home(), node)?.pid;
+        let words = format!("nsenter --all --target {pid} --");
+        Ok(words.split(' ').map(str::to_owned).collect())
+    }
+
+    /// Runs a command inside the node, at most half a minute, and returns what it wrote.
+    pub fn run_in(&self, node: NodeNumber, words: &[&str]) -> Result<String> {
+        node::command(self.home(), node, words)?.output()
+    }
+
+    /// Brings archives of images to every node, now and whenever one starts. Each archive takes the
+    /// place of an earlier one of the same file name; what a node has already it is not given again.
+    ///
+    /// Pods use such images with `imagePullPolicy: IfNotPresent` or `Never`.
+    pub fn load_images(&self, archives: &[impl AsRef<Path>]) -> Result<()> {
+        for archive in archives {
+            let archive = archive.as_ref();
+            if !archive.is_file() {
+                let what = format!("there is no file {}", archive.display());
+                return Err(Error::Refused(what));
+            }
+            images::keep(self.home(), archive)?;
+        }
+        let on = self.topology().nodes().filter(|node| self.is_on(*node));
+        super::on_each(on, |node| images::import_missing(self.home(), node))
+    }
+
+    /// The same for one archive.
+    pub fn load_image(&self, archive: &Path) -> Result<()> {
+        self.load_images(&[archive])
+    }
+}

@@ -1,0 +1,105 @@
+//! Watches, prober and reconciliations of one scope, put together.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use kube::{
+    Client,
+    runtime::{
+        controller::{self, Controller},
+        events::Recorder,
+        watcher,
+    },
+};
+use tokio::{sync::mpsc, task::JoinSet};
+
+use crate::{
+    context::{Context, Memory},
+    crd::KvCluster,
+    http_client::HttpClient,
+    metrics::Metrics,
+    observe::{
+        caches::{Caches, Nodes, Scope},
+        prober::{self, Reports},
+    },
+    reconcile::{after_failure, reconcile},
+};
+
+/// News that wait to be looked at. A reporter waits when they are full; the scheduler behind them
+/// keeps one entry a cluster, so they empty quickly.
+const NEWS_MAX: usize = 1024;
+
+/// What a controller needs.
+#[derive(Clone)]
+pub struct Options {
+    /// The API server.
+    pub client: Client,
+    /// Whose clusters it looks after.
+    pub scope: Scope,
+    /// Whether nodes may be looked at.
+    pub nodes: Nodes,
+    /// Clusters that are looked at side by side.
+    pub concurrency: u16,
+    /// Image of servers and brokers where a `KvCluster` names none.
+    pub default_image: String,
+    /// Where Events go.
+    pub recorder: Recorder,
+    /// Figures about the operator itself.
+    pub metrics: Metrics,
+}
+
+/// Looks after all clusters of a scope until `stop`, and lets what is under way finish.
+pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + Sync + 'static) {
+    let (triggers, mut news) = mpsc::channel(NEWS_MAX);
+    let mut tasks = JoinSet::new();
+    let caches = Caches::start(
+        &options.client,
+        &options.scope,
+        options.nodes,
+        &triggers,
+        &mut tasks,
+    );
+    let (http, reports) = (HttpClient::default(), Reports::default());
+    let pods = caches.pods.clone();
+    tasks.spawn(prober::run(pods, http.clone(), reports.clone(), triggers));
+    let context = Context {
+        client: options.client.clone(),
+        http,
+        caches,
+        reports,
+        recorder: options.recorder,
+        metrics: options.metrics,
+        default_image: options.default_image,
+        memory: Arc::new(Memory::default()),
+    };
+    let clusters = options.scope.api::<KvCluster>(&options.client);
+    let news = futures_util::stream::poll_fn(move |context| news.poll_recv(context));
+    let config = controller::Config::default().concurrency(options.concurrency);
+    Controller::new(clusters, watcher::Config::default())
+        .with_config(config)
+        .reconcile_on(news)
+        .graceful_shutdown_on(stop)
+        .run(reconcile, after_failure, Arc::new(context))
+        .for_each(|done| async move {
+            match done {
+                Ok((cluster, _)) => tracing::debug!(%cluster, "looked at"),
+                Err(error) => log(&error),
+            }
+        })
+        .await;
+    tasks.shutdown().await;
+}
+
+/// A failed reconciliation was logged where it failed; the rest is about watches.
+fn log<R, W>(error: &controller::Error<R, W>)
+where
+    R: std::error::Error + 'static,
+    W: std::error::Error + 'static,
+{
+    match error {
+        controller::Error::ReconcilerFailed(..) => {}
+        // Whatever was reported of a cluster that is gone meanwhile.
+        controller::Error::ObjectNotFound(cluster) => tracing::debug!(%cluster, "is gone"),
+        error => tracing::warn!(%error, "a watch failed, it is tried again"),
+    }
+}

@@ -1,0 +1,38 @@
+//! Whether the claims of server pods go with the `KvCluster`.
+//!
+//! A claim that is to be deleted with it names it as an owner, so that the garbage collector takes
+//! it when the `KvCluster` is gone, and never before: not when pods are fewer, nor when somebody
+//! deletes the StatefulSet.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+use crate::{crd::RetentionPolicy, observed::Observed, validate::Validated};
+
+/// The owner that a claim should name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimOwnership {
+    /// Name of the claim.
+    pub claim: String,
+    /// UID of the claim: another of the same name is another's data.
+    pub uid: String,
+    /// Its owner, `None` for one that stays.
+    pub owner: Option<OwnerReference>,
+}
+
+/// Claims whose owner is not what it should be.
+pub(super) fn build(wanted: &Validated, observed: &Observed) -> Vec<ClaimOwnership> {
+    let goes = wanted.spec.servers.storage.retention_policy == RetentionPolicy::Delete;
+    let claims = observed.objects.claims.iter();
+    claims
+        .filter(|(_, claim)| claim.metadata.deletion_timestamp.is_none())
+        .filter_map(|(name, claim)| {
+            let mut owners = claim.metadata.owner_references.iter().flatten();
+            let is_owned = owners.any(|owner| owner.uid == wanted.owner.uid);
+            (is_owned != goes).then(|| ClaimOwnership {
+                claim: name.clone(),
+                uid: claim.metadata.uid.clone().unwrap_or_default(),
+                owner: goes.then(|| wanted.owner.clone()),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,99 @@
+//! Looking: at the API server by watches, at servers and brokers by asking them.
+
+pub mod caches;
+pub mod held;
+pub mod prober;
+
+use std::collections::BTreeMap;
+
+use kube::{Resource, runtime::reflector::Store};
+
+use self::{caches::Caches, prober::Reports};
+use crate::{
+    names::{Component, Names},
+    observed::{BrokerPod, Observed, OwnedObjects, Recorded, ServerPod, pods::PodFacts},
+    validate::Validated,
+};
+
+/// Everything that is known of a cluster now, without asking anybody.
+pub fn observe(wanted: &Validated, caches: &Caches, reports: &Reports) -> Observed {
+    let names = &wanted.names;
+    let objects = owned(names, caches);
+    let mut observed = Observed {
+        recorded: Recorded::read(objects.config_maps.get(&names.placement())),
+        objects,
+        ..Observed::default()
+    };
+    for pod in caches.pods.state() {
+        if pod.metadata.namespace.as_deref() != Some(names.namespace.as_str()) {
+            continue;
+        }
+        let Some(component) = component(names, pod.metadata.labels.as_ref()) else {
+            continue;
+        };
+        let facts = PodFacts::of(&pod);
+        match (component, names.ordinal_of(&facts.name)) {
+            (Component::Server, Some(ordinal)) => {
+                let zone = caches.zone(facts.node.as_deref(), &wanted.spec.servers.zone_key);
+                let heard = reports.server(&facts.uid);
+                let pod = ServerPod {
+                    pod: facts,
+                    zone,
+                    heard,
+                };
+                observed.servers.insert(ordinal, pod);
+            }
+            (Component::Broker, _) => {
+                let heard = reports.broker(&facts.uid);
+                observed.brokers.push(BrokerPod { pod: facts, heard });
+            }
+            _ => {}
+        }
+    }
+    observed.brokers.sort_by(|a, b| a.pod.name.cmp(&b.pod.name));
+    observed
+}
+
+/// Which component of this cluster the labels name.
+fn component(names: &Names, labels: Option<&BTreeMap<String, String>>) -> Option<Component> {
+    let labels = labels?;
+    [Component::Server, Component::Broker]
+        .into_iter()
+        .find(|&component| {
+            let selector = names.selector(component);
+            selector
+                .iter()
+                .all(|(name, value)| labels.get(name) == Some(value))
+        })
+}
+
+fn owned(names: &Names, caches: &Caches) -> OwnedObjects {
+    OwnedObjects {
+        secrets: of(names, &caches.secrets),
+        accounts: of(names, &caches.accounts),
+        services: of(names, &caches.services),
+        config_maps: of(names, &caches.config_maps),
+        stateful_sets: of(names, &caches.stateful_sets),
+        deployments: of(names, &caches.deployments),
+        budgets: of(names, &caches.budgets),
+        policies: of(names, &caches.policies),
+        claims: of(names, &caches.claims),
+    }
+}
+
+/// The objects of one cluster, by name.
+fn of<K>(names: &Names, store: &Store<K>) -> BTreeMap<String, K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let all = store.state().into_iter();
+    all.filter(|object| {
+        let metadata = object.meta();
+        let labels = metadata.labels.as_ref();
+        metadata.namespace.as_deref() == Some(names.namespace.as_str())
+            && labels.and_then(|labels| labels.get("app.kubernetes.io/instance"))
+                == Some(&names.cluster)
+    })
+    .filter_map(|object| Some((object.meta().name.clone()?, (*object).clone())))
+    .collect()
+}

@@ -1,0 +1,231 @@
+//! Copies of what the API server has, kept up to date by watches.
+//!
+//! One watch a kind, on the label that everything of the operator's carries; what changes is
+//! reported as the `KvCluster` that it belongs to. A watch that fails goes on with backoff, and
+//! nothing is decided before every one has brought its first list.
+
+use std::{fmt::Debug, hash::Hash};
+
+use futures_util::{StreamExt, TryStreamExt};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::PartialObjectMeta,
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::{sync::mpsc, task::JoinSet};
+
+use crate::{crd::KvCluster, names::owned_selector};
+
+/// Whose clusters are looked after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of all namespaces.
+    All,
+    /// Those of one.
+    Namespace(String),
+}
+
+impl Scope {
+    /// The kind in this scope.
+    pub fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        match self {
+            Self::All => Api::all(client.clone()),
+            Self::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+        }
+    }
+}
+
+/// Clusters that something happened to.
+pub type Triggers = mpsc::Sender<ObjectRef<KvCluster>>;
+
+/// Copies of everything that a plan looks at.
+#[derive(Debug, Clone)]
+pub struct Caches {
+    /// Secrets.
+    pub secrets: Store<Secret>,
+    /// ServiceAccounts.
+    pub accounts: Store<ServiceAccount>,
+    /// Services.
+    pub services: Store<Service>,
+    /// ConfigMaps.
+    pub config_maps: Store<ConfigMap>,
+    /// StatefulSets.
+    pub stateful_sets: Store<StatefulSet>,
+    /// Deployments.
+    pub deployments: Store<Deployment>,
+    /// PodDisruptionBudgets.
+    pub budgets: Store<PodDisruptionBudget>,
+    /// NetworkPolicies.
+    pub policies: Store<NetworkPolicy>,
+    /// Claims of server pods.
+    pub claims: Store<PersistentVolumeClaim>,
+    /// Pods of servers and brokers.
+    pub pods: Store<Pod>,
+    /// Nodes, where they may be looked at.
+    pub nodes: Option<Store<PartialObjectMeta<Node>>>,
+}
+
+/// Whether nodes may be looked at: their labels name the zones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nodes {
+    /// They are watched.
+    Watch,
+    /// They are not: all members are of one zone.
+    Ignore,
+}
+
+impl Caches {
+    /// Starts the watches as tasks of `tasks`.
+    pub fn start(
+        client: &Client,
+        scope: &Scope,
+        nodes: Nodes,
+        triggers: &Triggers,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
+        let mut watch = Watch {
+            client,
+            scope,
+            triggers,
+            tasks,
+        };
+        Self {
+            secrets: watch.start(),
+            accounts: watch.start(),
+            services: watch.start(),
+            config_maps: watch.start(),
+            stateful_sets: watch.start(),
+            deployments: watch.start(),
+            budgets: watch.start(),
+            policies: watch.start(),
+            claims: watch.start(),
+            pods: watch.start(),
+            nodes: (nodes == Nodes::Watch).then(|| watch.nodes()),
+        }
+    }
+
+    /// Waits until every watch has brought its first list.
+    pub async fn ready(&self) -> Result<(), reflector::store::WriterDropped> {
+        self.secrets.wait_until_ready().await?;
+        self.accounts.wait_until_ready().await?;
+        self.services.wait_until_ready().await?;
+        self.config_maps.wait_until_ready().await?;
+        self.stateful_sets.wait_until_ready().await?;
+        self.deployments.wait_until_ready().await?;
+        self.budgets.wait_until_ready().await?;
+        self.policies.wait_until_ready().await?;
+        self.claims.wait_until_ready().await?;
+        self.pods.wait_until_ready().await?;
+        if let Some(nodes) = &self.nodes {
+            nodes.wait_until_ready().await?;
+        }
+        Ok(())
+    }
+
+    /// The zone of a node, empty where it has none or is not known.
+    pub fn zone(&self, node: Option<&str>, key: &str) -> String {
+        let (Some(nodes), Some(node)) = (&self.nodes, node) else {
+            return String::new();
+        };
+        let node = nodes.get(&ObjectRef::new(node));
+        let zone = node.and_then(|node| node.labels().get(key).cloned());
+        zone.unwrap_or_default()
+    }
+}
+
+struct Watch<'a> {
+    client: &'a Client,
+    scope: &'a Scope,
+    triggers: &'a Triggers,
+    tasks: &'a mut JoinSet<()>,
+}
+
+impl Watch<'_> {
+    fn start<K>(&mut self) -> Store<K>
+    where
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
+        K::DynamicType: Eq + Hash,
+    {
+        let (store, writer) = reflector::store();
+        let config = watcher::Config::default().labels(&owned_selector());
+        let events = watcher(self.scope.api::<K>(self.client), config)
+            .default_backoff()
+            .modify(|object| object.managed_fields_mut().clear());
+        let triggers = self.triggers.clone();
+        let kind = K::kind(&());
+        self.tasks.spawn(async move {
+            let mut touched = events.reflect(writer).touched_objects().boxed();
+            loop {
+                match touched.try_next().await {
+                    Ok(Some(object)) => {
+                        if let Some(cluster) = cluster_of(&object)
+                            && triggers.send(cluster).await.is_err()
+                        {
+                            return;
+                        }
+                    }
+                    Ok(None) => return,
+                    Err(error) => {
+                        tracing::warn!(%kind, %error, "a watch failed, it is tried again");
+                    }
+                }
+            }
+        });
+        store
+    }
+
+    /// Nodes belong to nobody: whoever waits for one is looked at again soon.
+    fn nodes(&mut self) -> Store<PartialObjectMeta<Node>> {
+        let (store, writer) = reflector::store();
+        let api: Api<PartialObjectMeta<Node>> = Api::all(self.client.clone());
+        let events = watcher(api, watcher::Config::default())
+            .default_backoff()
+            .modify(|node| {
+                node.managed_fields_mut().clear();
+                node.annotations_mut().clear();
+            });
+        self.tasks.spawn(async move {
+            let mut touched = events.reflect(writer).touched_objects().boxed();
+            loop {
+                match touched.try_next().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return,
+                    Err(error) => {
+                        tracing::warn!(%error, "the watch of nodes failed, it is tried again");
+                    }
+                }
+            }
+        });
+        store
+    }
+}
+
+/// The `KvCluster` that an object belongs to, by its labels.
+pub fn cluster_of<K: Resource>(object: &K) -> Option<ObjectRef<KvCluster>> {
+    let metadata = object.meta();
+    let cluster = metadata
+        .labels
+        .as_ref()?
+        .get("app.kubernetes.io/instance")?;
+    Some(ObjectRef::new(cluster).within(metadata.namespace.as_deref()?))
+}

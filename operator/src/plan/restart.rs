@@ -1,0 +1,150 @@
+//! Which server pods are deleted so that they are made anew from the present template.
+//!
+//! One at a time, the highest ordinal first, and only while every slot keeps its quorums without
+//! it. A pod that serves nothing anyway is no loss, so it does not wait for the others.
+
+use std::fmt;
+
+use kvcore::placement::Placement;
+
+use super::good::Good;
+use crate::{
+    crd::{Operation, OperationKind, OperationState},
+    observed::{Observed, ServerPod},
+    validate::Validated,
+};
+
+/// A pod to delete, if it is still this very pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restart {
+    /// Name of the pod.
+    pub pod: String,
+    /// Its UID.
+    pub uid: String,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// What is restarted now, and what waits.
+#[derive(Debug, Default)]
+pub(super) struct Restarts {
+    pub(super) now: Vec<Restart>,
+    pub(super) operations: Vec<Operation>,
+}
+
+/// Decides which pods are restarted.
+pub(super) fn decide(
+    wanted: &Validated,
+    observed: &Observed,
+    in_force: Option<&Placement>,
+) -> Restarts {
+    let Some(template) = Template::of(wanted, observed) else {
+        return Restarts::default();
+    };
+    let outdated: Vec<&ServerPod> = observed
+        .servers
+        .values()
+        .rev()
+        .filter(|pod| !pod.pod.leaving && template.is_outdated(pod))
+        .collect();
+    let mut restarts = Restarts::default();
+    for pod in &outdated {
+        let why = if template.has_another_secret(pod) {
+            "it has a secret that is no more"
+        } else if serves_nothing(pod) {
+            "it serves nothing, and its template has changed"
+        } else {
+            continue;
+        };
+        restarts.now.push(restart(pod, why));
+    }
+    if !restarts.now.is_empty() {
+        return restarts;
+    }
+    let Some(next) = outdated.first() else {
+        return restarts;
+    };
+    match why_not(next, observed, in_force) {
+        None => restarts.now.push(restart(next, "its template has changed")),
+        Some(message) => restarts.operations.push(Operation {
+            kind: OperationKind::Restart,
+            state: OperationState::Waiting,
+            member: next.pod.name.clone(),
+            message,
+        }),
+    }
+    restarts
+}
+
+fn restart(pod: &ServerPod, why: &'static str) -> Restart {
+    Restart {
+        pod: pod.pod.name.clone(),
+        uid: pod.pod.uid.clone(),
+        why,
+    }
+}
+
+/// The present template of server pods.
+struct Template<'a> {
+    revision: &'a str,
+    secret: Option<String>,
+}
+
+impl<'a> Template<'a> {
+    /// `None` until Kubernetes has seen the newest one.
+    fn of(wanted: &Validated, observed: &'a Observed) -> Option<Self> {
+        let set = observed.objects.stateful_sets.get(&wanted.names.server())?;
+        let status = set.status.as_ref()?;
+        if status.observed_generation != set.metadata.generation {
+            return None;
+        }
+        let secret = observed.objects.secrets.get(&wanted.names.secret());
+        Some(Self {
+            revision: status.update_revision.as_deref()?,
+            secret: secret.map(crate::objects::secret::digest),
+        })
+    }
+
+    fn is_outdated(&self, pod: &ServerPod) -> bool {
+        pod.pod.revision != self.revision
+    }
+
+    fn has_another_secret(&self, pod: &ServerPod) -> bool {
+        self.secret
+            .as_ref()
+            .is_some_and(|secret| *secret != pod.pod.secret)
+    }
+}
+
+/// Whether clients lose nothing when the pod goes: its server does not answer, or has no slots.
+fn serves_nothing(pod: &ServerPod) -> bool {
+    let starts = pod.pod.trouble.is_some() && pod.heard.answer().is_none();
+    let is_blank = pod
+        .heard
+        .answer()
+        .is_some_and(|status| status.cluster.is_none());
+    starts || is_blank
+}
+
+/// Why the pod cannot be restarted now.
+fn why_not(next: &ServerPod, observed: &Observed, in_force: Option<&Placement>) -> Option<String> {
+    let placement = in_force?;
+    let leaving = observed.servers.values().find(|pod| pod.pod.leaving);
+    if let Some(leaving) = leaving {
+        return Some(format!("waits until {} is back", leaving.pod.name));
+    }
+    let mut good = Good::members(placement, observed);
+    if let Some(status) = next.heard.answer() {
+        good.lose(placement, status.id);
+    }
+    let slot = good.slot_without_quorum(placement)?;
+    Some(format!(
+        "without it slot {slot} would have no quorum: waits until the others are ready"
+    ))
+}
+
+impl fmt::Display for Restart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.pod, self.why)
+    }
+}

@@ -1,0 +1,192 @@
+//! One look at one `KvCluster`: observe, validate, plan, act, status.
+//!
+//! Reads as a table of contents. Only `observe` looks, only `act` and `status` write; what is
+//! decided in between is [`crate::plan`]'s.
+
+mod secret;
+mod write_status;
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::{
+    ResourceExt,
+    runtime::{controller::Action, reflector::ObjectRef},
+};
+use kvcore::wire::Secret;
+use rand::RngExt;
+
+use crate::{
+    act::{self, ActError, announce},
+    context::Context,
+    crd::KvCluster,
+    events,
+    names::Names,
+    observe::{held, observe},
+    observed::Observed,
+    plan::{self, Plan, Stalled},
+    status::{self, Moment},
+    validate::{Validated, validate},
+};
+
+/// How soon to look again after a conflict: the copy of what was changed is there by then.
+const AFTER_CONFLICT: Duration = Duration::from_millis(300);
+
+/// Why a reconciliation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something could not be written.
+    #[error(transparent)]
+    Act(#[from] ActError),
+    /// The copies of what the API server has are gone: the operator is stopping.
+    #[error("the watches have ended")]
+    Watches(#[from] kube::runtime::reflector::store::WriterDropped),
+}
+
+/// Looks at one `KvCluster`, and does what its plan says.
+pub async fn reconcile(cluster: Arc<KvCluster>, context: Arc<Context>) -> Result<Action, Error> {
+    let reference = ObjectRef::from_obj(&*cluster);
+    let generation = cluster.metadata.generation.unwrap_or_default();
+    if let Some(rest) = context.memory.rest(&reference, generation) {
+        return Ok(Action::requeue(rest));
+    }
+    let timer = context.metrics.reconcile_began();
+    // On the heap: it holds everything that is known of a cluster.
+    let done = Box::pin(turn(&cluster, &context)).await;
+    let outcome = match &done {
+        Ok(_) => "success",
+        Err(Error::Act(error)) => error.reason(),
+        Err(Error::Watches(_)) => "Stopping",
+    };
+    context.metrics.reconcile_ended(timer, outcome);
+    if done.is_ok() {
+        context.memory.succeeded(&reference);
+    }
+    done
+}
+
+/// What to do after a failure: the same again after a pause that grows, for this cluster alone.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the controller hands its own out"
+)]
+pub fn after_failure(cluster: Arc<KvCluster>, error: &Error, context: Arc<Context>) -> Action {
+    let reference = ObjectRef::from_obj(&*cluster);
+    if matches!(error, Error::Act(ActError::Conflict { .. })) {
+        return Action::requeue(AFTER_CONFLICT);
+    }
+    let generation = cluster.metadata.generation.unwrap_or_default();
+    let share = rand::rng().random_range(0.0..1.0);
+    let pause = context.memory.failed(&reference, generation, share);
+    tracing::warn!(cluster = %reference, %error, pause_ms = pause.as_millis(), "reconciling failed");
+    Action::requeue(pause)
+}
+
+async fn turn(cluster: &KvCluster, context: &Context) -> Result<Action, Error> {
+    context.caches.ready().await?;
+    let reference = ObjectRef::from_obj(cluster);
+    if cluster.metadata.deletion_timestamp.is_some() {
+        // What it owns goes by itself: nothing here has to outlive it.
+        context.memory.forget(&reference);
+        return Ok(Action::await_change());
+    }
+    context
+        .memory
+        .begin(&reference, &cluster.uid().unwrap_or_default());
+    let image = image_in_use(cluster, context);
+    let wanted = match validate(cluster, image.as_deref().unwrap_or(&context.default_image)) {
+        Ok(wanted) => wanted,
+        Err(why) => {
+            let previous = context
+                .memory
+                .status(&reference)
+                .or_else(|| cluster.status.clone());
+            let generation = cluster.metadata.generation;
+            let status = status::invalid(generation, &why, previous.as_ref(), Timestamp::now());
+            write_status::write(cluster, context, status, status::Figures::Recent).await?;
+            return Ok(Action::await_change());
+        }
+    };
+    let mut observed = observe(&wanted, &context.caches, &context.reports);
+    held::fetch(&mut observed, &context.http).await;
+    let secret = secret::ensure(&wanted, context, &mut observed).await?;
+    let mut plan = plan::plan(&wanted, &observed);
+    let acted = carry_out(&wanted, &observed, &plan, secret.as_ref(), context).await;
+    if let Err(error) = &acted
+        && error.is_refusal()
+    {
+        plan.stalled = Some(Stalled {
+            reason: "Refused",
+            message: error.to_string(),
+        });
+    }
+    tell(cluster, &wanted, &observed, &plan, context).await?;
+    acted?;
+    Ok(Action::requeue(plan.recheck))
+}
+
+/// The image that the servers have: a `KvCluster` that names none keeps it when the operator, and with
+/// it the default, is upgraded.
+fn image_in_use(cluster: &KvCluster, context: &Context) -> Option<String> {
+    let names = Names {
+        namespace: cluster.namespace()?,
+        cluster: cluster.name_any(),
+    };
+    let set = ObjectRef::new(&names.server()).within(&names.namespace);
+    let set = context.caches.stateful_sets.get(&set)?;
+    let containers = &set.spec.as_ref()?.template.spec.as_ref()?.containers;
+    containers.first()?.image.clone()
+}
+
+/// Acts on the plan, unless the cluster is paused.
+async fn carry_out(
+    wanted: &Validated,
+    observed: &Observed,
+    plan: &Plan,
+    secret: Option<&Secret>,
+    context: &Context,
+) -> Result<(), ActError> {
+    if wanted.spec.paused {
+        return Ok(());
+    }
+    act::act(&context.client, wanted, observed, plan).await?;
+    let (Some(placement), Some(secret)) = (plan.in_force(observed), secret) else {
+        return Ok(());
+    };
+    let reference =
+        ObjectRef::<KvCluster>::new(&wanted.names.cluster).within(&wanted.names.namespace);
+    let all = context.memory.untold(&reference, placement, &plan.announce);
+    if !all.is_empty() {
+        let told = announce::announce(&context.http, secret, placement, &all).await;
+        let (epoch, told_count) = (placement.epoch(), told.len());
+        tracing::info!(cluster = %wanted.names, %epoch, told = told_count, of = all.len(), "announced");
+        context.memory.told(&reference, placement, told);
+    }
+    Ok(())
+}
+
+/// Writes the status where it says something new, and an Event for each new decision in it.
+async fn tell(
+    cluster: &KvCluster,
+    wanted: &Validated,
+    observed: &Observed,
+    plan: &Plan,
+    context: &Context,
+) -> Result<(), ActError> {
+    let reference = ObjectRef::from_obj(cluster);
+    let previous = context
+        .memory
+        .status(&reference)
+        .or_else(|| cluster.status.clone());
+    let figures = context.memory.figures(&reference);
+    let moment = Moment {
+        previous: previous.as_ref(),
+        now: Timestamp::now(),
+        figures,
+    };
+    let status = status::of(wanted, observed, plan, moment);
+    let notices = events::notices(plan, previous.as_ref(), &status);
+    write_status::write(cluster, context, status, figures).await?;
+    events::publish(cluster, context, notices).await;
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! The cluster's secret: made once, and put back as it was when somebody deletes it.
+
+use k8s_openapi::api::core::v1;
+use kube::{Api, api::PostParams, runtime::reflector::ObjectRef};
+use kvcore::wire::Secret;
+use rand::RngExt;
+
+use crate::{
+    act::{ActError, ask},
+    context::Context,
+    crd::KvCluster,
+    names::FIELD_MANAGER,
+    objects::secret,
+    observed::Observed,
+    validate::Validated,
+};
+
+/// The secret, `None` while the cluster is paused and has none.
+pub(super) async fn ensure(
+    wanted: &Validated,
+    context: &Context,
+    observed: &mut Observed,
+) -> Result<Option<Secret>, ActError> {
+    let name = wanted.names.secret();
+    let reference =
+        ObjectRef::<KvCluster>::new(&wanted.names.cluster).within(&wanted.names.namespace);
+    let there = observed.objects.secrets.get(&name);
+    let is_there = there.and_then(secret::text).is_some();
+    if !is_there && !wanted.spec.paused {
+        let made = make(wanted, context, &reference).await?;
+        observed.objects.secrets.insert(name.clone(), made);
+    }
+    let text = observed.objects.secrets.get(&name).and_then(secret::text);
+    Ok(text.and_then(|text| context.memory.saw_secret(&reference, text)))
+}
+
+/// Makes the Secret, with the text that it had before if that is known.
+async fn make(
+    wanted: &Validated,
+    context: &Context,
+    reference: &ObjectRef<KvCluster>,
+) -> Result<v1::Secret, ActError> {
+    let api: Api<v1::Secret> = Api::namespaced(context.client.clone(), &wanted.names.namespace);
+    let text = context.memory.secret_text(reference);
+    let text = text.map(|text| String::from_utf8_lossy(&text).into_owned());
+    let new = secret::build(wanted, &text.unwrap_or_else(random));
+    let parameters = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    let what = format!("Secret {}", wanted.names.secret());
+    tracing::info!(cluster = %wanted.names, "making the secret");
+    match ask(what.clone(), api.create(&parameters, &new)).await {
+        // The copy of what is there was older than the Secret.
+        Err(ActError::Conflict { .. }) => ask(what, api.get(&wanted.names.secret())).await,
+        made => made,
+    }
+}
+
+/// 256 bits in hexadecimal digits.
+fn random() -> String {
+    let mut random = rand::rng();
+    format!(
+        "{:032x}{:032x}",
+        random.random::<u128>(),
+        random.random::<u128>()
+    )
+}

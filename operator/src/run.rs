@@ -1,0 +1,144 @@
+//! An operator from its options to its end: API server, Lease, controllers, HTTP.
+
+use anyhow::{Context as _, Result, bail};
+use kube::{
+    Client, Config,
+    runtime::events::{Recorder, Reporter},
+};
+use kvnet::shutdown::{self, Shutdown};
+use tokio::{net::TcpListener, task::JoinSet};
+
+use crate::{
+    cli::Run,
+    controller::{self, Options},
+    http,
+    lease::{self, Claim},
+    metrics::Metrics,
+    names::FIELD_MANAGER,
+    observe::caches::{Nodes, Scope},
+};
+
+/// Looks after KvClusters until shutdown. Losing the Lease is an error: the process ends, so that
+/// nothing of it goes on beside the one that holds it now.
+pub async fn run(options: Run, shutdown: Shutdown) -> Result<()> {
+    let config = Config::infer()
+        .await
+        .context("no cluster is known: run in one, or set KUBECONFIG")?;
+    let own_namespace = config.default_namespace.clone();
+    let client = Client::try_from(config).context("the cluster cannot be talked to")?;
+    let metrics = Metrics::new();
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    let serving = kvnet::http::serve(listener, http::routes(metrics.clone()), shutdown.clone());
+    let serving = tokio::spawn(serving);
+    let version = client.apiserver_version();
+    let version = tokio::time::timeout(crate::act::REQUEST_MAX, version).await;
+    let version = version.context("the API server does not answer")??;
+    let identity = options.identity.clone().unwrap_or_else(identity);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        kubernetes = version.git_version,
+        identity,
+        "operator started"
+    );
+    let led = if options.without_leader_election {
+        metrics.leads(true);
+        control(&options, &client, &identity, &metrics, shutdown.clone()).await;
+        Ok(())
+    } else {
+        let claim = Claim {
+            namespace: options.lease_namespace.clone().unwrap_or(own_namespace),
+            name: options.lease_name.clone(),
+            holder: identity,
+        };
+        lead(&options, &client, claim, &metrics, shutdown.clone()).await
+    };
+    metrics.leads(false);
+    led?;
+    serving.await.context("the HTTP server ended")?;
+    Ok(())
+}
+
+/// Acts while the Lease is held.
+async fn lead(
+    options: &Run,
+    client: &Client,
+    claim: Claim,
+    metrics: &Metrics,
+    shutdown: Shutdown,
+) -> Result<()> {
+    let identity = claim.holder.clone();
+    let mut held = tokio::select! {
+        held = lease::acquire(client.clone(), claim) => held,
+        () = shutdown.stopped() => return Ok(()),
+    };
+    metrics.leads(true);
+    let (stop, stopped) = shutdown::channel();
+    let work = control(options, client, &identity, metrics, stopped);
+    tokio::pin!(work);
+    tokio::select! {
+        // Dropped where it stands: its last request names what it was decided on.
+        lost = held.keep() => bail!("{lost}"),
+        () = &mut work => bail!("the controllers ended by themselves"),
+        () = shutdown.stopped() => {}
+    }
+    stop.stop();
+    tokio::select! {
+        lost = held.keep() => bail!("{lost}"),
+        () = work => {}
+    }
+    held.release().await;
+    Ok(())
+}
+
+/// One controller a scope, until shutdown.
+async fn control(
+    options: &Run,
+    client: &Client,
+    identity: &str,
+    metrics: &Metrics,
+    shutdown: Shutdown,
+) {
+    let scopes: Vec<Scope> = if options.namespaces.is_empty() {
+        vec![Scope::All]
+    } else {
+        options
+            .namespaces
+            .iter()
+            .cloned()
+            .map(Scope::Namespace)
+            .collect()
+    };
+    let reporter = Reporter {
+        controller: FIELD_MANAGER.to_owned(),
+        instance: Some(identity.to_owned()),
+    };
+    let recorder = Recorder::new(client.clone(), reporter);
+    let mut controllers = JoinSet::new();
+    for scope in scopes {
+        let options = Options {
+            client: client.clone(),
+            scope,
+            nodes: if options.without_nodes {
+                Nodes::Ignore
+            } else {
+                Nodes::Watch
+            },
+            concurrency: options.concurrency,
+            default_image: options.image.clone(),
+            recorder: recorder.clone(),
+            metrics: metrics.clone(),
+        };
+        let shutdown = shutdown.clone();
+        let stop = async move { shutdown.stopped().await };
+        controllers.spawn(controller::run(options, stop));
+    }
+    while controllers.join_next().await.is_some() {}
+}
+
+/// A name that no other operator has.
+fn identity() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}_{:08x}", host.trim(), rand::random::<u32>())
+}
