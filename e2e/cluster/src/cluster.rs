@@ -203,19 +203,24 @@ pub fn down(home: &Home, wipe: Wipe) -> Result<()> {
 fn stop_everything(home: &Home) -> Result<()> {
     let remembers = home.run_file("topology.json").exists();
     if !Owner::now().lets(home.root(), remembers) {
-        // Links, routes and cgroups of these names are another cluster's, and it may be up.
+        // Links, routes and cgroups of these names are another cluster's, and it may be up. Processes
+        // are known by more than their names.
+        end_recorded(home)?;
         return remove(&home.run());
     }
     // Nodes first, and all at once: there is nothing that they should still tell anybody.
     on_each(all_nodes(), |node| node::end(home, node))?;
     control_plane::stop(home)?;
-    for (_, process) in process::recorded(home)? {
-        process.end()?;
-    }
+    end_recorded(home)?;
     network::remove_all()?;
     cgroups::remove_all()?;
     sysctls::restore(home)?;
     remove(&home.run())
+}
+
+fn end_recorded(home: &Home) -> Result<()> {
+    let mut recorded = process::recorded(home)?.into_iter();
+    recorded.try_for_each(|(_, process)| process.end())
 }
 
 /// Does the same to several nodes at once; the first error of any is returned, once all are done.
