@@ -141,6 +141,10 @@ async fn objects(
         servers,
         brokers,
     } = objects;
+    // First: what is to stay must not go because another object was refused.
+    for claim in claims {
+        own_claim(client, wanted, claim).await?;
+    }
     let applier = Applier::new(client, &wanted.names.namespace);
     for account in accounts {
         applier.apply(account, &there.accounts).await?;
@@ -154,9 +158,6 @@ async fn objects(
     }
     for budget in budgets {
         applier.apply(budget, &there.budgets).await?;
-    }
-    for claim in claims {
-        own_claim(client, wanted, claim).await?;
     }
     applier.apply(servers, &there.stateful_sets).await?;
     applier.apply(brokers, &there.deployments).await

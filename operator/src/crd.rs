@@ -20,7 +20,6 @@ use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::{
         CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
     },
-    apimachinery::pkg::api::resource::Quantity,
 };
 use kube::{CustomResource, CustomResourceExt, KubeSchema, core::Duration};
 use schemars::JsonSchema;
@@ -165,7 +164,8 @@ pub struct Rebalance {
     pub max_moves_per_member: u16,
     /// Bytes a second that one server gives or takes, such as `64Mi`. Default 64Mi.
     #[serde(default = "defaults::bytes_per_second")]
-    pub bytes_per_second: Quantity,
+    #[schemars(length(min = 1, max = 32))]
+    pub bytes_per_second: String,
 }
 
 /// When nodes pull an image.

@@ -39,13 +39,17 @@ pub enum Kind {
 const MESSAGE_BYTES_MAX: usize = 1000;
 
 /// What is new since the previous status.
+///
+/// Of what was to be done only what was: `done` is the plan if it was carried out.
 pub fn notices(
-    plan: &Plan,
+    done: Option<&Plan>,
     previous: Option<&KvClusterStatus>,
     status: &KvClusterStatus,
 ) -> Vec<Notice> {
     let mut notices = Vec::new();
-    if let Step::Record { placement, why, .. } = &plan.placement {
+    if let Some(plan) = done
+        && let Step::Record { placement, why, .. } = &plan.placement
+    {
         let reason = match why {
             Why::First => Some("PlacementMade"),
             Why::Rebuilt => Some("PlacementRebuilt"),
@@ -63,13 +67,14 @@ pub fn notices(
             ),
         }));
     }
-    notices.extend(plan.restarts.iter().map(|restart| Notice {
+    let restarts = done.into_iter().flat_map(|plan| &plan.restarts);
+    notices.extend(restarts.map(|restart| Notice {
         kind: Kind::Normal,
         reason: "PodRestarted".to_owned(),
         message: restart.to_string(),
     }));
     let known = previous.map_or(&[][..], |status| &status.operations);
-    let new = plan
+    let new = status
         .operations
         .iter()
         .filter(|operation| !is_told(known, operation));

@@ -18,6 +18,9 @@ pub const LINE_PORT: i32 = 7600;
 /// Port of the brokers' HTTP.
 pub const HTTP_PORT: i32 = 8080;
 
+/// Ordinals that server pods may have: more than servers of one cluster.
+const ORDINALS: i32 = 1000;
+
 /// Name of the volume with a server's data, and so the beginning of its claims' names.
 pub const DATA_VOLUME: &str = "data";
 
@@ -109,7 +112,13 @@ impl Names {
         let digits = pod.strip_prefix(&self.server())?.strip_prefix('-')?;
         let ordinal: i32 = digits.parse().ok()?;
         // As Kubernetes writes it: without a sign, and without zeros in front.
-        (ordinal >= 0 && self.server_pod(ordinal) == pod).then_some(ordinal)
+        let is_one = (0..ORDINALS).contains(&ordinal) && self.server_pod(ordinal) == pod;
+        is_one.then_some(ordinal)
+    }
+
+    /// The ordinal of the server pod that a claim belongs to.
+    pub fn ordinal_of_claim(&self, claim: &str) -> Option<i32> {
+        self.ordinal_of(claim.strip_prefix(DATA_VOLUME)?.strip_prefix('-')?)
     }
 
     /// The name of a server pod in the cluster's DNS, which stays when the pod is replaced.

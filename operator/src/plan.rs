@@ -28,6 +28,9 @@ const RECHECK: Duration = Duration::from_mins(1);
 /// How soon to look again while something is waited for that no event may tell.
 const RECHECK_WAITING: Duration = Duration::from_secs(10);
 
+/// How soon to look again while somebody has an older placement, who may not have taken the new one.
+const RECHECK_ANNOUNCED: Duration = Duration::from_secs(1);
+
 /// What to do next for one `KvCluster`.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -69,6 +72,11 @@ pub fn plan(wanted: &Validated, observed: &Observed) -> Plan {
     operations.extend(replicas.operation);
     operations.extend(restarts.operations);
     let waits = !operations.is_empty() || decided.stalled.is_some();
+    let recheck = match (announce.is_empty(), waits) {
+        (false, _) => RECHECK_ANNOUNCED,
+        (true, true) => RECHECK_WAITING,
+        (true, false) => RECHECK,
+    };
     Plan {
         objects,
         announce,
@@ -76,7 +84,7 @@ pub fn plan(wanted: &Validated, observed: &Observed) -> Plan {
         placement: decided.step,
         operations,
         stalled: decided.stalled,
-        recheck: if waits { RECHECK_WAITING } else { RECHECK },
+        recheck,
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     crd::KvCluster,
     events,
     names::Names,
+    objects,
     observe::{held, observe},
     observed::Observed,
     plan::{self, Plan, Stalled},
@@ -112,6 +113,17 @@ async fn turn(cluster: &KvCluster, context: &Context) -> Result<Action, Error> {
     let secret = secret::ensure(&wanted, context, &mut observed).await?;
     let mut plan = plan::plan(&wanted, &observed);
     let acted = carry_out(&wanted, &observed, &plan, secret.as_ref(), context).await;
+    if secret.is_none() && !wanted.spec.paused {
+        plan.stalled = Some(Stalled {
+            reason: "SecretUnusable",
+            message: format!(
+                "Secret {} has no secret of 16 characters or more under the key `{}`: put back what \
+                 was there. Until then nothing is changed",
+                wanted.names.secret(),
+                objects::secret::KEY
+            ),
+        });
+    }
     if let Err(error) = &acted
         && error.is_refusal()
     {
@@ -120,7 +132,9 @@ async fn turn(cluster: &KvCluster, context: &Context) -> Result<Action, Error> {
             message: error.to_string(),
         });
     }
-    tell(cluster, &wanted, &observed, &plan, context).await?;
+    let is_done = acted.is_ok() && secret.is_some() && !wanted.spec.paused;
+    let seen = (&observed, &plan, is_done.then_some(&plan));
+    tell(cluster, &wanted, seen, context).await?;
     acted?;
     Ok(Action::requeue(plan.recheck))
 }
@@ -149,8 +163,12 @@ async fn carry_out(
     if wanted.spec.paused {
         return Ok(());
     }
+    // Without one no process would start, and a template that names none would restart them all.
+    let Some(secret) = secret else {
+        return Ok(());
+    };
     act::act(&context.client, wanted, observed, plan).await?;
-    let (Some(placement), Some(secret)) = (plan.in_force(observed), secret) else {
+    let Some(placement) = plan.in_force(observed) else {
         return Ok(());
     };
     let reference =
@@ -169,8 +187,7 @@ async fn carry_out(
 async fn tell(
     cluster: &KvCluster,
     wanted: &Validated,
-    observed: &Observed,
-    plan: &Plan,
+    (observed, plan, done): (&Observed, &Plan, Option<&Plan>),
     context: &Context,
 ) -> Result<(), ActError> {
     let reference = ObjectRef::from_obj(cluster);
@@ -185,7 +202,7 @@ async fn tell(
         figures,
     };
     let status = status::of(wanted, observed, plan, moment);
-    let notices = events::notices(plan, previous.as_ref(), &status);
+    let notices = events::notices(done, previous.as_ref(), &status);
     write_status::write(cluster, context, status, figures).await?;
     events::publish(cluster, context, notices).await;
     Ok(())

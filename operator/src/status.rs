@@ -133,7 +133,7 @@ impl Counts {
         counts.without_quorum = good.slot_without_quorum(placement);
         for slot in Slot::all() {
             let placed = placement.slot(slot);
-            let is_short = good.of(placed.read_set()) < wanted.copies().min(placement.copies());
+            let is_short = good.of(placed.read_set()) < wanted.copies();
             if is_short {
                 counts.slots.short += 1;
             } else {

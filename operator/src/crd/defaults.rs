@@ -2,7 +2,6 @@
 
 use std::time;
 
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::core::Duration;
 
 /// One member may be lost, and a quorum is left.
@@ -31,8 +30,8 @@ pub(super) fn moves() -> u16 {
 }
 
 /// About half of what a gigabit carries.
-pub(super) fn bytes_per_second() -> Quantity {
-    Quantity("64Mi".to_owned())
+pub(super) fn bytes_per_second() -> String {
+    "64Mi".to_owned()
 }
 
 /// What a first trial needs, and most storage classes give.

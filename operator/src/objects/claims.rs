@@ -24,6 +24,8 @@ pub(super) fn build(wanted: &Validated, observed: &Observed) -> Vec<ClaimOwnersh
     let goes = wanted.spec.servers.storage.retention_policy == RetentionPolicy::Delete;
     let claims = observed.objects.claims.iter();
     claims
+        // By name, not by label alone: a copy of a claim carries its labels too.
+        .filter(|(name, _)| wanted.names.ordinal_of_claim(name).is_some())
         .filter(|(_, claim)| claim.metadata.deletion_timestamp.is_none())
         .filter_map(|(name, claim)| {
             let mut owners = claim.metadata.owner_references.iter().flatten();

@@ -155,11 +155,14 @@ fn is_anything_stored(observed: &Observed) -> bool {
     answers.any(|status| status.cluster.is_some())
 }
 
+/// The highest epoch that a server of this cluster knows; without a record, of any.
 fn highest_epoch(observed: &Observed) -> Epoch {
+    let recorded = observed.recorded.placement().map(Placement::cluster);
     let answers = observed
         .servers
         .values()
-        .filter_map(|pod| pod.heard.answer());
+        .filter_map(|pod| pod.heard.answer())
+        .filter(|status| recorded.is_none() || status.cluster == recorded);
     answers.map(|status| status.epoch).max().unwrap_or_default()
 }
 

@@ -128,7 +128,9 @@ fn serves_nothing(pod: &ServerPod) -> bool {
 
 /// Why the pod cannot be restarted now.
 fn why_not(next: &ServerPod, observed: &Observed, in_force: Option<&Placement>) -> Option<String> {
-    let placement = in_force?;
+    let Some(placement) = in_force else {
+        return Some("waits until there is a placement: nobody knows what it holds".to_owned());
+    };
     let leaving = observed.servers.values().find(|pod| pod.pod.leaving);
     if let Some(leaving) = leaving {
         return Some(format!("waits until {} is back", leaving.pod.name));

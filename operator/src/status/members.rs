@@ -11,6 +11,9 @@ use crate::{
 /// A figure follows when it has moved by more than one part in this many: 5 %.
 const PARTS: i64 = 20;
 
+/// Longest text of a server that is passed on, in characters.
+const TEXT_CHARS_MAX: usize = 300;
+
 /// All members, pods in the order of their ordinals first.
 pub(super) fn list(
     observed: &Observed,
@@ -71,9 +74,9 @@ fn of_pod(pod: &ServerPod, placement: Option<&Placement>, moment: Moment<'_>) ->
         ),
         version: answer.map_or_else(
             || known(|member| &member.version),
-            |status| status.program.clone(),
+            |status| status.program.chars().take(TEXT_CHARS_MAX).collect(),
         ),
-        reason: reason(pod),
+        reason: reason(pod).chars().take(TEXT_CHARS_MAX).collect(),
     }
 }
 

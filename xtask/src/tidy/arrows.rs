@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_new_member_is_decided_upon() {
-        let findings = check(&[member("operator", &["kvcore"], &[])]);
+        let findings = check(&[member("newcomer", &["kvcore"], &[])]);
         assert!(findings[0].to_string().contains("nobody decided"));
     }
 }

@@ -21,6 +21,7 @@ pub(super) fn decide(wanted: &Validated, observed: &Observed) -> Decided {
             Err(why) => missing.push(format!("{}: {why}", wanted.names.server_pod(ordinal))),
         }
     }
+    missing.extend(beyond(wanted, observed));
     if !missing.is_empty() {
         let message = format!(
             "the first placement waits until every server has said that its disk is empty; {}",
@@ -37,6 +38,27 @@ pub(super) fn decide(wanted: &Validated, observed: &Observed) -> Decided {
         Ok(placement) => Decided::record(placement, Expect::Absent, Why::First),
         Err(why) => Decided::stall("NoPlacement", why),
     }
+}
+
+/// Servers and volumes beyond those that were asked for, which may have data: of more servers than
+/// now, some may be blank and the others not.
+fn beyond(wanted: &Validated, observed: &Observed) -> Vec<String> {
+    let asked = wanted.replicas();
+    let pods = observed.servers.range(asked..).filter(|(_, pod)| {
+        let answer = pod.heard.answer();
+        answer.is_none_or(|status| status.cluster.is_some())
+    });
+    let pods = pods.map(|(_, pod)| format!("{}: it may have data", pod.pod.name));
+    let claims = observed.objects.claims.keys().filter(|claim| {
+        let ordinal = wanted.names.ordinal_of_claim(claim);
+        ordinal.is_some_and(|ordinal| ordinal >= asked && !observed.servers.contains_key(&ordinal))
+    });
+    let claims = claims.map(|claim| {
+        format!(
+            "claim {claim} may have data: ask for as many servers as there are claims, or delete it"
+        )
+    });
+    pods.chain(claims).collect()
 }
 
 /// The member of a blank server, or why it cannot be named yet.

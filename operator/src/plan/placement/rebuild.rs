@@ -31,6 +31,10 @@ pub(super) fn decide(wanted: &Validated, observed: &Observed, expect: Expect) ->
     if let Some(stalled) = disagreement(held, newest) {
         return stalled;
     }
+    let Some(epoch) = unused(newest.epoch()) else {
+        let message = format!("there is no epoch above {}", newest.epoch());
+        return Decided::stall("NoEpochLeft", message);
+    };
     let heard = heard(observed, newest);
     if let Some(slot) = short_slot(newest, &heard) {
         let silent = newest
@@ -46,7 +50,7 @@ pub(super) fn decide(wanted: &Validated, observed: &Observed, expect: Expect) ->
         return Decided::wait(OperationKind::RebuildPlacement, message);
     }
     let parts = Parts {
-        epoch: unused(newest.epoch()),
+        epoch,
         address_revision: 0,
         members: addresses::follow(wanted, observed, newest),
         ..newest.parts().clone()
@@ -58,8 +62,9 @@ pub(super) fn decide(wanted: &Validated, observed: &Observed, expect: Expect) ->
 }
 
 /// The next number that nobody can have used.
-fn unused(epoch: Epoch) -> Epoch {
-    Epoch((epoch.0 / EPOCHS_APART + 1) * EPOCHS_APART)
+fn unused(epoch: Epoch) -> Option<Epoch> {
+    let next = (epoch.0 / EPOCHS_APART + 1).checked_mul(EPOCHS_APART)?;
+    Some(Epoch(next))
 }
 
 /// Placements that cannot all be of one cluster and one author.

@@ -84,6 +84,21 @@ fn the_first_placement_waits_for_every_single_server() {
 }
 
 #[test]
+fn the_first_placement_waits_for_servers_and_volumes_beyond_those_asked_for() {
+    let blank_but_more = || observed(|ordinal| answer(blank(ordinal)));
+    let mut silent = blank_but_more();
+    let more = crate::fixtures::pod(4, Heard::Silent("gone".to_owned()));
+    silent.servers.insert(4, more);
+    assert!(waits_for(&silent).contains("carts-server-4: it may have data"));
+    let mut left = blank_but_more();
+    let claim = k8s_openapi::api::core::v1::PersistentVolumeClaim::default();
+    left.objects
+        .claims
+        .insert("data-carts-server-3".to_owned(), claim);
+    assert!(waits_for(&left).contains("claim data-carts-server-3 may have data"));
+}
+
+#[test]
 fn two_pods_on_one_disk_are_no_two_members() {
     let twins = observed(|_| answer(blank(0)));
     assert!(waits_for(&twins).contains("the same member"));
