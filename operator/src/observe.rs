@@ -6,6 +6,7 @@ pub mod prober;
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::{Resource, runtime::reflector::Store};
 
 use self::{caches::Caches, prober::Reports};
@@ -31,6 +32,9 @@ pub fn observe(wanted: &Validated, caches: &Caches, reports: &Reports) -> Observ
         let Some(component) = component(names, pod.metadata.labels.as_ref()) else {
             continue;
         };
+        if component == Component::Server && is_of_another(&pod, observed.objects.servers(names)) {
+            continue;
+        }
         let facts = PodFacts::of(&pod);
         match (component, names.ordinal_of(&facts.name)) {
             (Component::Server, Some(ordinal)) => {
@@ -52,6 +56,18 @@ pub fn observe(wanted: &Validated, caches: &Caches, reports: &Reports) -> Observ
     }
     observed.brokers.sort_by(|a, b| a.pod.name.cmp(&b.pod.name));
     observed
+}
+
+/// Whether a pod belongs to something else than this StatefulSet: labels and a name anybody can give.
+fn is_of_another(pod: &Pod, set: Option<&StatefulSet>) -> bool {
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    let controller = owners.find(|owner| owner.controller == Some(true));
+    let set = set.and_then(|set| set.metadata.uid.as_deref());
+    match (controller, set) {
+        (Some(controller), Some(set)) => controller.uid != set,
+        // One without a controller is about to be adopted by the set, or to go with it.
+        (Some(_) | None, None) | (None, Some(_)) => false,
+    }
 }
 
 /// Which component of this cluster the labels name.
@@ -96,4 +112,44 @@ where
     })
     .filter_map(|object| Some((object.meta().name.clone()?, (*object).clone())))
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+
+    use super::*;
+
+    fn metadata(uid: &str, controller: Option<&str>) -> ObjectMeta {
+        let owner = controller.map(|uid| OwnerReference {
+            uid: uid.to_owned(),
+            controller: Some(true),
+            ..OwnerReference::default()
+        });
+        ObjectMeta {
+            uid: Some(uid.to_owned()),
+            owner_references: owner.map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        }
+    }
+
+    #[test]
+    fn a_pod_of_another_set_is_no_server_whatever_it_is_called() {
+        let set = StatefulSet {
+            metadata: metadata("set", None),
+            ..StatefulSet::default()
+        };
+        for (controller, set, is_another) in [
+            (Some("set"), Some(&set), false),
+            (Some("other"), Some(&set), true),
+            (None, Some(&set), false),
+            (Some("other"), None, false),
+        ] {
+            let pod = Pod {
+                metadata: metadata("pod", controller),
+                ..Pod::default()
+            };
+            assert_eq!(is_of_another(&pod, set), is_another, "{controller:?}");
+        }
+    }
 }

@@ -1,9 +1,6 @@
 //! Pods, reduced to what decides.
 
-use k8s_openapi::{
-    api::core::v1::{ContainerStatus, Pod, PodStatus},
-    jiff::Timestamp,
-};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use kvcore::status::BrokerStatus;
 
 use super::{Heard, name_of};
@@ -150,9 +147,4 @@ fn trouble_of(reason: Option<&str>, message: Option<&str>) -> Trouble {
             .take(MESSAGE_CHARS_MAX)
             .collect(),
     }
-}
-
-/// When an object was made, for messages that say how long something takes.
-pub fn made_at(pod: &Pod) -> Option<Timestamp> {
-    pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
 }
