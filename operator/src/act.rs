@@ -91,6 +91,12 @@ impl ActError {
         }
     }
 
+    /// Whether the API server took it for an object that cannot be.
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Api { source, .. }
+            if matches!(&**source, kube::Error::Api(status) if status.code == 422))
+    }
+
     /// One word for metrics and events.
     pub fn reason(&self) -> &'static str {
         match self {

@@ -65,8 +65,21 @@ impl<'a> Applier<'a> {
         }
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         tracing::info!(object = what, "applying");
-        ask(what, api.patch(name, &parameters, &Patch::Apply(&desired))).await?;
-        Ok(())
+        let body = Patch::Apply(&desired);
+        match ask(what.clone(), api.patch(name, &parameters, &body)).await {
+            Err(refused) if refused.is_invalid() && there.contains_key(name) => {
+                tracing::info!(object = what, %refused, "putting whole lists back");
+                let body = Patch::Merge(whole_lists(desired));
+                let parameters = PatchParams {
+                    field_manager: Some(FIELD_MANAGER.to_owned()),
+                    ..PatchParams::default()
+                };
+                let patched = ask(what, api.patch(name, &parameters, &body)).await;
+                // Where that is refused too, the lists were not the reason.
+                patched.map(|_| ()).map_err(|_| refused)
+            }
+            applied => applied.map(|_| ()),
+        }
     }
 }
 
@@ -127,6 +140,18 @@ where
         None => false,
     };
     Ok((!is_done).then(|| format!("{} {name}", K::kind(&()))))
+}
+
+/// The body of a merge patch with the object, which replaces lists as a whole.
+///
+/// Applying merges a list by keys: where somebody changed the key of an entry, such as the number of a
+/// Service's port, it would stand there twice, and the API server refuses that for its name.
+fn whole_lists(mut desired: Value) -> Value {
+    if let Some(metadata) = desired["metadata"].as_object_mut() {
+        // Others may own it beside this cluster.
+        metadata.remove("ownerReferences");
+    }
+    desired
 }
 
 /// The object as JSON, with a digest of itself: by it is noticed that a field is wanted no more.
