@@ -6,13 +6,16 @@ pub mod prober;
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{PersistentVolumeClaim, Pod},
+};
 use kube::{Resource, runtime::reflector::Store};
 
 use self::{caches::Caches, prober::Reports};
 use crate::{
-    names::{Component, Names},
-    observed::{BrokerPod, Observed, OwnedObjects, Recorded, ServerPod, pods::PodFacts},
+    names::{Component, Names, claim_of},
+    observed::{BrokerPod, Observed, OwnedObjects, Recorded, ServerPod, name_of, pods::PodFacts},
     validate::Validated,
 };
 
@@ -35,7 +38,9 @@ pub fn observe(wanted: &Validated, caches: &Caches, reports: &Reports) -> Observ
         if component == Component::Server && is_of_another(&pod, observed.objects.servers(names)) {
             continue;
         }
-        let facts = PodFacts::of(&pod);
+        let mut facts = PodFacts::of(&pod);
+        let claim = observed.objects.claims.get(&claim_of(&facts.name));
+        facts.add_to_trouble(claim.and_then(unbound));
         match (component, names.ordinal_of(&facts.name)) {
             (Component::Server, Some(ordinal)) => {
                 let zone = caches.zone(facts.node.as_deref(), &wanted.spec.servers.zone_key);
@@ -56,6 +61,23 @@ pub fn observe(wanted: &Validated, caches: &Caches, reports: &Reports) -> Observ
     }
     observed.brokers.sort_by(|a, b| a.pod.name.cmp(&b.pod.name));
     observed
+}
+
+/// What a claim waits for, if it has no volume yet.
+fn unbound(claim: &PersistentVolumeClaim) -> Option<String> {
+    let phase = claim
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    let class = claim
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.storage_class_name.as_deref());
+    let class = class.unwrap_or("that is the default");
+    (phase != Some("Bound")).then(|| {
+        let name = name_of(&claim.metadata);
+        format!("claim {name} has no volume yet (storage class {class})")
+    })
 }
 
 /// Whether a pod belongs to something else than this StatefulSet: labels and a name anybody can give.
@@ -151,5 +173,19 @@ mod tests {
             };
             assert_eq!(is_of_another(&pod, set), is_another, "{controller:?}");
         }
+    }
+
+    #[test]
+    fn a_claim_without_a_volume_is_named_with_its_class() {
+        let mut claim = PersistentVolumeClaim::default();
+        claim.metadata.name = Some("data-carts-server-0".to_owned());
+        claim.spec.get_or_insert_default().storage_class_name = Some("fast".to_owned());
+        let text = unbound(&claim).expect("it has none");
+        assert!(
+            text.contains("data-carts-server-0") && text.contains("class fast"),
+            "{text}"
+        );
+        claim.status.get_or_insert_default().phase = Some("Bound".to_owned());
+        assert_eq!(unbound(&claim), None);
     }
 }

@@ -59,6 +59,14 @@ pub struct OwnedObjects {
     pub claims: BTreeMap<String, PersistentVolumeClaim>,
 }
 
+impl Observed {
+    /// Whether a server that Kubernetes calls ready has not been asked once: its silence says nothing yet.
+    pub fn is_unasked(&self) -> bool {
+        let mut pods = self.servers.values();
+        pods.any(|pod| pod.pod.ready && !pod.pod.leaving && pod.heard == Heard::NotYet)
+    }
+}
+
 impl OwnedObjects {
     /// The StatefulSet of the servers.
     pub fn servers(&self, names: &Names) -> Option<&StatefulSet> {

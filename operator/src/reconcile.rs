@@ -37,6 +37,10 @@ use crate::{
 /// How soon to look again after a conflict: the copy of what was changed is there by then.
 const AFTER_CONFLICT: Duration = Duration::from_millis(300);
 
+/// How soon to look again while servers have not been asked: their first answers are news, this is
+/// for when one gets lost.
+const UNASKED: Duration = Duration::from_secs(5);
+
 /// Why a reconciliation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -154,6 +158,10 @@ async fn turn(cluster: &KvCluster, context: &Context) -> Result<Action, Error> {
             reason: error.reason(),
             message: error.to_string(),
         });
+    }
+    // An operator that has just begun would say that all is lost, and a moment later that it is not.
+    if acted.is_ok() && plan.changes_nothing() && observed.is_unasked() {
+        return Ok(Action::requeue(UNASKED));
     }
     let is_done = acted.is_ok() && secret.is_some() && !wanted.spec.paused;
     let seen = (&observed, &plan, is_done.then_some(&plan));
