@@ -1,18 +1,30 @@
 //! A client of the line protocol, on plain sockets: no code shared with the product.
 
 use std::{
-    io::{BufRead, BufReader, Write as _},
+    io::{self, BufRead, BufReader, ErrorKind, Write as _},
     net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 
 /// How long a connection may take, as the documentation advises clients.
 const CONNECT_MAX: Duration = Duration::from_millis(500);
 
 /// How long an answer may take: a command's own deadline is 5 s.
 const ANSWER_MAX: Duration = Duration::from_secs(8);
+
+/// The broker ended the connection instead of answering.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+impl std::fmt::Display for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the broker closed the connection")
+    }
+}
+
+impl std::error::Error for Closed {}
 
 /// A connection to a broker.
 #[derive(Debug)]
@@ -35,11 +47,14 @@ impl Client {
     /// One command, one line of answer.
     pub(crate) fn ask(&mut self, command: &str) -> Result<String> {
         let line = format!("{command}\n");
-        self.reader.get_mut().write_all(line.as_bytes())?;
+        self.reader
+            .get_mut()
+            .write_all(line.as_bytes())
+            .map_err(broken)?;
         loop {
             let mut answer = String::new();
-            if self.reader.read_line(&mut answer)? == 0 {
-                bail!("the broker closed the connection");
+            if self.reader.read_line(&mut answer).map_err(broken)? == 0 {
+                return Err(Closed.into());
             }
             // Lines for people may come before the answer.
             if !answer.starts_with('#') {
@@ -73,9 +88,21 @@ impl Client {
     }
 }
 
+/// A connection that was reset has been closed, too.
+fn broken(error: io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+            Closed.into()
+        }
+        _ => error.into(),
+    }
+}
+
 /// What one client wrote, one key after the other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Written {
+    /// What its keys begin with.
+    name: String,
     acknowledged: Vec<u32>,
     /// Writes that were answered by an error, or not at all.
     pub(crate) failed: u32,
@@ -84,20 +111,69 @@ pub(crate) struct Written {
     next: u32,
 }
 
+impl Default for Written {
+    fn default() -> Self {
+        Self::of("key")
+    }
+}
+
 impl Written {
-    /// Writes one more key.
-    pub(crate) fn one_more(&mut self, client: &mut Client) {
+    /// A client whose keys begin with this.
+    pub(crate) fn of(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            acknowledged: Vec::new(),
+            failed: 0,
+            longest: Duration::ZERO,
+            next: 0,
+        }
+    }
+
+    /// The number of the next key.
+    pub(crate) fn begin(&mut self) -> u32 {
         self.next += 1;
-        let number = self.next;
-        let asked = Instant::now();
-        match client.put(&format!("key-{number}"), &format!("value-{number}")) {
+        self.next
+    }
+
+    /// Asks once for this key to be stored.
+    pub(crate) fn put(&self, number: u32, client: &mut Client) -> Result<()> {
+        client.put(
+            &format!("{}-{number}", self.name),
+            &format!("value-{number}"),
+        )
+    }
+
+    /// How it ended.
+    pub(crate) fn end(&mut self, number: u32, asked: Instant, done: Result<()>) {
+        match done {
             Ok(()) => self.acknowledged.push(number),
             Err(error) => {
                 self.failed += 1;
-                println!("write {number}: {error:#}");
+                println!("write {}-{number}: {error:#}", self.name);
             }
         }
         self.longest = self.longest.max(asked.elapsed());
+    }
+
+    /// Writes one more key.
+    pub(crate) fn one_more(&mut self, client: &mut Client) {
+        let number = self.begin();
+        let asked = Instant::now();
+        let done = self.put(number, client);
+        self.end(number, asked, done);
+    }
+
+    /// Writes one key after the other for so long.
+    pub(crate) fn go_on(&mut self, client: &mut Client, time: Duration) {
+        let began = Instant::now();
+        while began.elapsed() < time {
+            self.one_more(client);
+        }
+    }
+
+    /// How many writes were acknowledged.
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.acknowledged.len()
     }
 
     /// In a sentence.
@@ -113,10 +189,11 @@ impl Written {
     /// Reads everything back that was acknowledged.
     pub(crate) fn check(&self, client: &mut Client) -> Result<()> {
         for number in &self.acknowledged {
-            let value = client.get(&format!("key-{number}"))?;
+            let key = format!("{}-{number}", self.name);
+            let value = client.get(&key)?;
             ensure!(
                 value == Some(format!("value-{number}")),
-                "key-{number} is {value:?}"
+                "{key} is {value:?}"
             );
         }
         Ok(())

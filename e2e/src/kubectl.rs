@@ -3,7 +3,7 @@
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
@@ -58,12 +58,32 @@ impl Kubectl {
 
     /// Applies YAML.
     pub(crate) fn apply(&self, yaml: &str) -> Result<()> {
-        let arguments = ["apply", "-f", "-"];
-        let output = self.output(&arguments, Some(yaml))?;
+        self.takes(&["apply", "-f", "-"], yaml)
+    }
+
+    /// The same for what is too large to be copied into an annotation of its own.
+    pub(crate) fn apply_server_side(&self, yaml: &str) -> Result<()> {
+        self.takes(&["apply", "--server-side", "-f", "-"], yaml)
+    }
+
+    /// Deletes what stands in YAML.
+    pub(crate) fn delete(&self, yaml: &str) -> Result<()> {
+        self.takes(&["delete", "--ignore-not-found", "-f", "-"], yaml)
+    }
+
+    fn takes(&self, arguments: &[&str], yaml: &str) -> Result<()> {
+        let output = self.output(arguments, Some(yaml))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            bail!("kubectl apply: {}", said.trim());
+            bail!("kubectl {}: {}", arguments.join(" "), said.trim());
         }
+        Ok(())
+    }
+
+    /// Changes an object, `kind name`, by a merge patch.
+    pub(crate) fn patch(&self, what: &[&str], patch: &str) -> Result<()> {
+        let arguments = ["--type=merge", "--patch", patch];
+        self.run(&[&["patch"], what, &arguments].concat())?;
         Ok(())
     }
 
@@ -102,6 +122,20 @@ impl Kubectl {
             bail!("helm {}: {}", arguments.join(" "), said.trim());
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Starts it; its output is the caller's to read.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Result<Child> {
+        let mut command = self.command(&self.program);
+        command.args(arguments).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        command.spawn().context("cannot start kubectl")
+    }
+
+    /// The programs' directories, for scripts that call them by name.
+    pub(crate) fn directories(&self) -> Vec<&Path> {
+        let programs = [&self.program, &self.helm];
+        programs.iter().filter_map(|path| path.parent()).collect()
     }
 
     fn output(&self, arguments: &[&str], input: Option<&str>) -> Result<Output> {

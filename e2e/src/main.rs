@@ -4,8 +4,13 @@
 //! scenario, each in a namespace of its own, which is shown when something fails.
 
 mod client;
+mod document;
 mod kubectl;
+mod kvcluster;
+mod load;
 mod namespace;
+mod operator;
+mod port_forward;
 mod runner;
 mod scenarios;
 mod wait;

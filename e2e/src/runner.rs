@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         return Err(error);
     }
-    let (mut failed, mut left_out) = (Vec::new(), Vec::new());
+    let (mut failed, mut left_out, mut going) = (Vec::new(), Vec::new(), Vec::new());
     for scenario in &chosen {
         if scenario.needs == Needs::Nodes && arguments.provider == Provider::Existing {
             left_out.push(scenario.name);
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         let began = Instant::now();
         println!("\n==> {}: {}", scenario.name, scenario.what);
-        let done = one(&world, scenario, arguments);
+        let done = one(&world, scenario, arguments, &mut going);
         let seconds = began.elapsed().as_secs_f64();
         match done {
             Ok(()) => println!("ok      {} ({seconds:.1} s)", scenario.name),
@@ -52,13 +52,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             }
         }
     }
+    // They go while others run: pods take their time to end.
+    for namespace in &going {
+        namespace.wait_all_gone()?;
+    }
     println!(
         "\n{} of {} scenarios passed",
         chosen.len() - failed.len() - left_out.len(),
         chosen.len()
     );
     if !left_out.is_empty() {
-        println!("left out, since they break nodes: {}", left_out.join(", "));
+        println!(
+            "left out, since they take nodes of this machine: {}",
+            left_out.join(", ")
+        );
     }
     if arguments.keep && !failed.is_empty() {
         println!("kept: the cluster; `cargo xtask cluster down` ends it");
@@ -84,8 +91,13 @@ fn is_chosen(scenario: &Scenario, arguments: &Arguments) -> bool {
         .any(|name| scenario.name.contains(name.as_str()))
 }
 
-/// One scenario in a namespace of its own, which is shown when it fails.
-fn one(world: &World, scenario: &Scenario, arguments: &Arguments) -> Result<()> {
+/// One scenario in a namespace of its own, which is shown when it fails, and removed afterwards.
+fn one(
+    world: &World,
+    scenario: &Scenario,
+    arguments: &Arguments,
+    going: &mut Vec<Namespace>,
+) -> Result<()> {
     let namespace = Namespace::make(world, scenario.name)?;
     let done = (scenario.run)(world, &namespace);
     if done.is_err() {
@@ -96,6 +108,7 @@ fn one(world: &World, scenario: &Scenario, arguments: &Arguments) -> Result<()> 
             return done;
         }
     }
-    let deleted = namespace.delete();
+    let deleted = namespace.begin_delete_all();
+    going.push(namespace);
     done.and(deleted)
 }

@@ -1,6 +1,9 @@
 //! The scenarios, in the order in which they run.
 
+mod all_servers_deleted;
 mod basic;
+mod brokers_scaled;
+mod config_map_deleted;
 mod delete;
 mod idle;
 mod node_lost;
@@ -17,7 +20,7 @@ use crate::{namespace::Namespace, world::World};
 pub(crate) enum Needs {
     /// Any cluster.
     Kubernetes,
-    /// Nodes that can be broken.
+    /// Nodes of this machine, that can be broken and given images.
     Nodes,
 }
 
@@ -85,5 +88,26 @@ pub(crate) const ALL: &[Scenario] = &[
         smoke: false,
         needs: Needs::Kubernetes,
         run: idle::run,
+    },
+    Scenario {
+        name: "all_servers_deleted",
+        what: "all server pods are deleted at once, also by force: everything is back from the disks",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: all_servers_deleted::run,
+    },
+    Scenario {
+        name: "brokers_scaled",
+        what: "brokers become more and fewer under load: no request fails",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: brokers_scaled::run,
+    },
+    Scenario {
+        name: "config_map_deleted",
+        what: "a lost placement is rebuilt from the servers: at rest, under load, without an operator",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: config_map_deleted::run,
     },
 ];

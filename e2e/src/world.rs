@@ -1,12 +1,20 @@
 //! What scenarios share: the cluster, its programs, the images, and the operator installed by the
 //! chart.
 
-use std::{env, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use kvasir_cluster::{Cluster, Options, Wipe};
 
-use crate::{Arguments, Provider, kubectl::Kubectl, namespace::Namespace, wait};
+use crate::{
+    Arguments, Provider, client::Client, kubectl::Kubectl, kvcluster::KvCluster,
+    namespace::Namespace, operator::Operator, wait,
+};
 
 /// Where the operator is installed.
 pub(crate) const OPERATOR_NAMESPACE: &str = "kvasir-system";
@@ -16,6 +24,12 @@ pub(crate) const RELEASE: &str = "kvasir";
 
 /// How long the operator may take to be ready.
 const INSTALL_MAX: &str = "90s";
+
+/// How long its pods may take to go.
+const UNINSTALL_MAX: Duration = Duration::from_mins(1);
+
+/// How long nodes may take to know a new Service.
+const CONNECT_MAX: Duration = Duration::from_secs(15);
 
 /// A cluster with the operator in it.
 #[derive(Debug)]
@@ -74,22 +88,65 @@ impl World {
 
     /// Installs the operator by the chart, or upgrades it.
     pub(crate) fn install(&self) -> Result<()> {
-        let chart = self.root.join("charts/kvasir");
-        let tag = format!("image.tag={}", self.tag);
-        self.kubectl.helm(&[
+        self.helm(&[
             "upgrade",
             "--install",
             RELEASE,
-            &chart.display().to_string(),
-            "--namespace",
-            OPERATOR_NAMESPACE,
+            &self.chart(),
             "--create-namespace",
             "--set",
-            &tag,
+            &self.tag_value(),
             "--wait",
             "--timeout",
             INSTALL_MAX,
-        ])?;
+        ])
+    }
+
+    /// Uninstalls it, and waits until it is gone.
+    pub(crate) fn uninstall(&self) -> Result<()> {
+        let arguments = ["uninstall", RELEASE, "--wait", "--timeout", INSTALL_MAX];
+        self.helm(&arguments)?;
+        wait::until_true("the operator is gone", UNINSTALL_MAX, || {
+            Ok(Operator::of(self).runs()?.is_empty())
+        })
+    }
+
+    /// `helm` in the operator's namespace.
+    pub(crate) fn helm(&self, arguments: &[&str]) -> Result<()> {
+        self.kubectl.within(OPERATOR_NAMESPACE).helm(arguments)?;
+        Ok(())
+    }
+
+    /// Where the chart is.
+    pub(crate) fn chart(&self) -> String {
+        self.root.join("charts/kvasir").display().to_string()
+    }
+
+    /// The images' tag.
+    pub(crate) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// The value that chooses the images.
+    pub(crate) fn tag_value(&self) -> String {
+        format!("image.tag={}", self.tag)
+    }
+
+    /// Where the repository is.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Gives the images one more tag, on all nodes.
+    pub(crate) fn tag_images(&self, tag: &str) -> Result<()> {
+        let cluster = self.cluster()?;
+        for node in cluster.topology().nodes() {
+            for image in ["registry.local/kvasir", "registry.local/kvasir-operator"] {
+                let (there, new) = (format!("{image}:{}", self.tag), format!("{image}:{tag}"));
+                let words = ["ctr", "--namespace=k8s.io", "images", "tag", "--force"];
+                cluster.run_in(node, &[&words[..], &[&there, &new]].concat())?;
+            }
+        }
         Ok(())
     }
 
@@ -132,25 +189,42 @@ impl World {
         std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
+    /// Files of the repository in this directory whose names end so, in order.
+    pub(crate) fn files(&self, directory: &str, extension: &str) -> Result<Vec<PathBuf>> {
+        let directory = self.root.join(directory);
+        let entries = std::fs::read_dir(&directory)
+            .with_context(|| format!("cannot read {}", directory.display()))?;
+        let mut files = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|end| end == extension) {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// The basic example with a Service that is reached from this machine, at [`Self::connect`].
+    pub(crate) fn basic(&self) -> Result<String> {
+        let example = self.file("manifests/examples/basic.yaml")?;
+        Ok(example.replace(
+            "  brokers:\n",
+            "  brokers:\n    service:\n      type: NodePort\n",
+        ))
+    }
+
     /// Waits until a `KvCluster` is ready.
     pub(crate) fn wait_ready(namespace: &Namespace, name: &str, limit: Duration) -> Result<()> {
-        let kubectl = namespace.kubectl();
-        wait::until(&format!("KvCluster {name} is ready"), limit, || {
-            let cluster = kubectl.get(&["kvcluster", name])?;
-            let conditions = cluster["status"]["conditions"]
-                .as_array()
-                .cloned()
-                .unwrap_or_default();
-            let ready = conditions
-                .iter()
-                .find(|condition| condition["type"] == "Ready");
-            let is_current =
-                cluster["status"]["observedGeneration"] == cluster["metadata"]["generation"];
-            Ok(match ready {
-                Some(ready) if ready["status"] == "True" && is_current => Ok(()),
-                Some(ready) => Err(ready["message"].as_str().unwrap_or_default().to_owned()),
-                None => Err("it has no status yet".to_owned()),
-            })
+        KvCluster::named(namespace, name).ready(limit)
+    }
+
+    /// A client of a cluster with a `NodePort` Service, once nodes know the Service.
+    pub(crate) fn connect(&self, namespace: &Namespace, service: &str) -> Result<Client> {
+        wait::until("the node port answers", CONNECT_MAX, || {
+            let address = self.node_port(namespace, service);
+            let client = address.and_then(Client::connect);
+            Ok(client.map_err(|error| format!("{error:#}")))
         })
     }
 

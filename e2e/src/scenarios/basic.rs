@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::{client::Client, namespace::Namespace, world::World};
+use crate::{namespace::Namespace, world::World};
 
 /// How long it may take from apply to ready.
 const READY_MAX: Duration = Duration::from_mins(1);
@@ -44,18 +44,7 @@ pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
         "--patch",
         r#"{"spec":{"brokers":{"service":{"type":"NodePort"}}}}"#,
     ])?;
-    let address = crate::wait::until(
-        "the Service has a node port",
-        Duration::from_secs(15),
-        || {
-            Ok(world
-                .node_port(namespace, "demo")
-                .map_err(|error| error.to_string()))
-        },
-    )?;
-    let mut client = crate::wait::until("the node port answers", Duration::from_secs(15), || {
-        Ok(Client::connect(address).map_err(|error| error.to_string()))
-    })?;
+    let mut client = world.connect(namespace, "demo")?;
     ensure!(
         client.get("hello")?.as_deref() == Some("world"),
         "what the pod put is not there"

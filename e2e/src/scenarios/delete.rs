@@ -4,19 +4,15 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use crate::{client::Client, namespace::Namespace, wait, world::World};
+use crate::{namespace::Namespace, wait, world::World};
 
 pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
     let kubectl = namespace.kubectl();
-    let example = world.file("manifests/examples/basic.yaml")?;
-    let example = example.replace(
-        "  brokers:\n",
-        "  brokers:\n    service:\n      type: NodePort\n",
-    );
+    let example = world.basic()?;
     kubectl.apply(&example)?;
     World::wait_ready(namespace, "demo", Duration::from_mins(1))?;
     let first = kubectl.get(&["kvcluster", "demo"])?;
-    Client::connect(world.node_port(namespace, "demo")?)?.put("kept", "yes")?;
+    world.connect(namespace, "demo")?.put("kept", "yes")?;
     delete(namespace)?;
     let claims = kubectl.list(&["pvc"])?;
     ensure!(claims.len() == 3, "{} claims stayed", claims.len());
@@ -30,10 +26,7 @@ pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
         second["status"]["clusterId"] == first["status"]["clusterId"],
         "the cluster is another one"
     );
-    let address = world.node_port(namespace, "demo")?;
-    let mut client = wait::until("the new brokers answer", Duration::from_secs(15), || {
-        Ok(Client::connect(address).map_err(|error| error.to_string()))
-    })?;
+    let mut client = world.connect(namespace, "demo")?;
     ensure!(
         client.get("kept")?.as_deref() == Some("yes"),
         "the data is gone"

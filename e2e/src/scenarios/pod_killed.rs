@@ -1,35 +1,22 @@
 //! A server pod is killed while a client writes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use crate::{
-    client::{Client, Written},
-    namespace::Namespace,
-    wait,
-    world::World,
-};
+use crate::{client::Written, namespace::Namespace, wait, world::World};
 
 /// How long is written after the kill.
 const AFTER: Duration = Duration::from_secs(8);
 
 pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
     let kubectl = namespace.kubectl();
-    let example = world.file("manifests/examples/basic.yaml")?;
-    kubectl.apply(&example.replace(
-        "  brokers:\n",
-        "  brokers:\n    service:\n      type: NodePort\n",
-    ))?;
+    kubectl.apply(&world.basic()?)?;
     World::wait_ready(namespace, "demo", Duration::from_mins(1))?;
-    let address = world.node_port(namespace, "demo")?;
-    let mut client = Client::connect(address)?;
+    let mut client = world.connect(namespace, "demo")?;
     let before = kubectl.get(&["pod", "demo-server-1"])?;
     let mut written = Written::default();
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(1) {
-        written.one_more(&mut client);
-    }
+    written.go_on(&mut client, Duration::from_secs(1));
     kubectl.run(&[
         "delete",
         "pod",
@@ -38,10 +25,7 @@ pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
         "--force",
         "--wait=false",
     ])?;
-    let killed = Instant::now();
-    while killed.elapsed() < AFTER {
-        written.one_more(&mut client);
-    }
+    written.go_on(&mut client, AFTER);
     println!("{}", written.told());
     ensure!(
         written.failed == 0,
