@@ -5,9 +5,11 @@ mod basic;
 mod brokers_scaled;
 mod config_map_deleted;
 mod delete;
+mod foreign_edits;
 mod idle;
 mod node_lost;
 mod operator_killed;
+mod paused;
 mod pod_killed;
 mod refused;
 
@@ -102,6 +104,20 @@ pub(crate) const ALL: &[Scenario] = &[
         smoke: false,
         needs: Needs::Kubernetes,
         run: brokers_scaled::run,
+    },
+    Scenario {
+        name: "foreign_edits",
+        what: "what somebody changes or deletes of the operator's is put back, what somebody adds stays",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: foreign_edits::run,
+    },
+    Scenario {
+        name: "paused",
+        what: "nothing is written to while spec.paused is set, and all is mended once it is not",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: paused::run,
     },
     Scenario {
         name: "config_map_deleted",
