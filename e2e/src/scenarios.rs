@@ -5,6 +5,7 @@ mod basic;
 mod brokers_scaled;
 mod config_map_deleted;
 mod delete;
+mod examples;
 mod foreign_edits;
 mod idle;
 mod node_lost;
@@ -12,6 +13,7 @@ mod operator_killed;
 mod paused;
 mod pod_killed;
 mod refused;
+mod two_clusters;
 
 use anyhow::Result;
 
@@ -125,5 +127,19 @@ pub(crate) const ALL: &[Scenario] = &[
         smoke: false,
         needs: Needs::Kubernetes,
         run: config_map_deleted::run,
+    },
+    Scenario {
+        name: "two_clusters",
+        what: "clusters of one name in two namespaces, and of two names in one, do not meet",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: two_clusters::run,
+    },
+    Scenario {
+        name: "examples",
+        what: "every example is applied as it stands, becomes ready and stores a value",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: examples::run,
     },
 ];
