@@ -8,11 +8,14 @@ mod delete;
 mod examples;
 mod foreign_edits;
 mod idle;
+mod many_broken;
+mod namespace_deleted;
 mod node_lost;
 mod operator_killed;
 mod paused;
 mod pod_killed;
 mod refused;
+mod stuck;
 mod two_clusters;
 
 use anyhow::Result;
@@ -141,5 +144,26 @@ pub(crate) const ALL: &[Scenario] = &[
         smoke: false,
         needs: Needs::Kubernetes,
         run: examples::run,
+    },
+    Scenario {
+        name: "stuck",
+        what: "pods that cannot run are named with the reason, and run once the cause is gone",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: stuck::run,
+    },
+    Scenario {
+        name: "namespace_deleted",
+        what: "a namespace goes while a cluster comes up in it",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: namespace_deleted::run,
+    },
+    Scenario {
+        name: "many_broken",
+        what: "fifty clusters that cannot be carried out do not hold up a good one",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: many_broken::run,
     },
 ];
