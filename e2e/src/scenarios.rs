@@ -3,6 +3,7 @@
 mod all_servers_deleted;
 mod basic;
 mod brokers_scaled;
+mod chart;
 mod config_map_deleted;
 mod delete;
 mod examples;
@@ -12,6 +13,7 @@ mod many_broken;
 mod namespace_deleted;
 mod node_lost;
 mod operator_killed;
+mod operator_restarted;
 mod paused;
 mod pod_killed;
 mod refused;
@@ -165,5 +167,19 @@ pub(crate) const ALL: &[Scenario] = &[
         smoke: false,
         needs: Needs::Kubernetes,
         run: many_broken::run,
+    },
+    Scenario {
+        name: "operator_restarted",
+        what: "an operator starts where several clusters are, looks after each and restarts no pod",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: operator_restarted::run,
+    },
+    Scenario {
+        name: "chart",
+        what: "a release is installed, upgraded, rolled back, uninstalled and installed again, and no pod is touched",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: chart::run,
     },
 ];
