@@ -6,6 +6,7 @@ mod brokers_scaled;
 mod chart;
 mod config_map_deleted;
 mod delete;
+mod documented;
 mod examples;
 mod foreign_edits;
 mod idle;
@@ -181,5 +182,12 @@ pub(crate) const ALL: &[Scenario] = &[
         smoke: false,
         needs: Needs::Kubernetes,
         run: chart::run,
+    },
+    Scenario {
+        name: "documented",
+        what: "the commands of docs/kubernetes.md do what the page says",
+        smoke: false,
+        needs: Needs::Nodes,
+        run: documented::run,
     },
 ];
