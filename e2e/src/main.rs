@@ -6,6 +6,7 @@
 mod client;
 mod kubectl;
 mod namespace;
+mod rights;
 mod runner;
 mod scenarios;
 mod wait;

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use crate::{
     Arguments, Provider,
     namespace::Namespace,
+    rights::Unused,
     scenarios::{ALL, Needs, Scenario},
     world::World,
 };
@@ -52,6 +53,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             }
         }
     }
+    let rights = world.check_rights(if arguments.all {
+        Unused::Fails
+    } else {
+        Unused::IsShown
+    });
     println!(
         "\n{} of {} scenarios passed",
         chosen.len() - failed.len() - left_out.len(),
@@ -68,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
-    Ok(())
+    rights
 }
 
 fn is_chosen(scenario: &Scenario, arguments: &Arguments) -> bool {

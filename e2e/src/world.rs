@@ -6,7 +6,13 @@ use std::{env, net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::{Context, Result, bail};
 use kvasir_cluster::{Cluster, Options, Wipe};
 
-use crate::{Arguments, Provider, kubectl::Kubectl, namespace::Namespace, wait};
+use crate::{
+    Arguments, Provider,
+    kubectl::Kubectl,
+    namespace::Namespace,
+    rights::{Since, Unused},
+    wait,
+};
 
 /// Where the operator is installed.
 pub(crate) const OPERATOR_NAMESPACE: &str = "kvasir-system";
@@ -26,6 +32,8 @@ pub(crate) struct World {
     kubectl: Kubectl,
     root: PathBuf,
     tag: String,
+    /// Requests since then are this run's, where they are written down.
+    since: Option<Since>,
 }
 
 impl World {
@@ -57,7 +65,9 @@ impl World {
                 (None, Kubectl::new("kubectl".into(), "helm".into(), None))
             }
         };
+        let since = cluster.as_ref().map(|cluster| Since::now(cluster.home()));
         let world = Self {
+            since: since.transpose()?,
             cluster,
             started,
             kubectl,
@@ -103,6 +113,14 @@ impl World {
                 Ok(text) => println!("{text}"),
                 Err(error) => println!("{error:#}"),
             }
+        }
+    }
+
+    /// Holds what the operator did against its rights, where that is known.
+    pub(crate) fn check_rights(&self, unused: Unused) -> Result<()> {
+        match &self.since {
+            Some(since) => since.check(&self.kubectl, unused),
+            None => Ok(()),
         }
     }
 
