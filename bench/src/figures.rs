@@ -87,13 +87,14 @@ pub(crate) fn millis(micros: f64) -> String {
     format!("{:.2}", micros / 1000.0)
 }
 
-/// What was wanted of a ratio.
+/// What was wanted of a ratio, or of a figure by itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Reach {
     what: String,
     ratio: Samples,
     wanted: f64,
     at_least: bool,
+    unit: &'static str,
 }
 
 impl Reach {
@@ -104,6 +105,20 @@ impl Reach {
             ratio,
             wanted,
             at_least: true,
+            unit: "x",
+        }
+    }
+
+    /// The figure, in this unit, is wanted to be this or less.
+    pub(crate) fn within(
+        what: impl Into<String>,
+        figure: Samples,
+        wanted: f64,
+        unit: &'static str,
+    ) -> Self {
+        Self {
+            unit,
+            ..Self::at_most(what, figure, wanted)
         }
     }
 
@@ -128,8 +143,10 @@ impl fmt::Display for Reach {
         let (least, greatest) = self.ratio.spread();
         write!(
             f,
-            "{}: {word}: {median:.2}x of {side} {}x (spread {least:.2}–{greatest:.2})",
-            self.what, self.wanted
+            "{}: {word}: {median:.2}{unit} of {side} {}{unit} (spread {least:.2}–{greatest:.2})",
+            self.what,
+            self.wanted,
+            unit = self.unit
         )
     }
 }
@@ -200,6 +217,15 @@ mod tests {
             Reach::at_most("p99", ratio, 5.0)
                 .to_string()
                 .contains(": reached:")
+        );
+    }
+
+    #[test]
+    fn a_figure_by_itself_has_its_unit() {
+        let seconds: Samples = [9.5, 10.0, 30.0].into_iter().collect();
+        assert_eq!(
+            Reach::within("to Ready", seconds, 20.0, " s").to_string(),
+            "to Ready: reached: 10.00 s of at most 20 s (spread 9.50–30.00)"
         );
     }
 

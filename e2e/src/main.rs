@@ -4,6 +4,7 @@
 //! scenario, each in a namespace of its own, which is shown when something fails.
 
 mod client;
+mod figures;
 mod kubectl;
 mod namespace;
 mod rights;
@@ -47,6 +48,8 @@ struct Arguments {
     /// Leave namespaces of scenarios that failed as they are
     #[arg(long)]
     keep: bool,
+    #[command(flatten)]
+    figures: figures::Asked,
 }
 
 /// Where Kubernetes comes from.
@@ -60,7 +63,11 @@ enum Provider {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match runner::run(&arguments) {
+    let done = match arguments.figures.figure {
+        Some(figure) => figures::run(&arguments, figure),
+        None => runner::run(&arguments),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -7,6 +7,7 @@ mod node_lost;
 mod operator_killed;
 mod pod_killed;
 mod refused;
+mod rolled;
 
 use anyhow::Result;
 
@@ -78,6 +79,13 @@ pub(crate) const ALL: &[Scenario] = &[
         smoke: false,
         needs: Needs::Kubernetes,
         run: operator_killed::run,
+    },
+    Scenario {
+        name: "rolled",
+        what: "another limit of memory: servers are replaced one at a time under load, and no write fails",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: rolled::run,
     },
     Scenario {
         name: "idle",

@@ -132,6 +132,11 @@ impl World {
         }
     }
 
+    /// Whether the cluster goes with this run, and whatever is in it.
+    pub(crate) fn is_its_own(&self) -> bool {
+        self.started
+    }
+
     /// `kubectl` on the whole cluster.
     pub(crate) fn kubectl(&self) -> &Kubectl {
         &self.kubectl

@@ -91,8 +91,9 @@ impl Home {
         let mut found = Vec::new();
         for entry in fs::read_dir(self.logs()).doing(doing)? {
             let path = entry.doing(doing)?.path();
-            let name = path.file_name().and_then(|name| name.to_str());
-            if name.is_some_and(|name| name.starts_with("audit") && name.ends_with(".log")) {
+            let name = path.file_stem().and_then(|name| name.to_str());
+            let is_log = path.extension().is_some_and(|extension| extension == "log");
+            if is_log && name.is_some_and(|name| name.starts_with("audit")) {
                 found.push(path);
             }
         }
