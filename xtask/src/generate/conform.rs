@@ -2,10 +2,31 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::schemas;
 use crate::command::Command;
+
+/// Manifests that are wrong, by one field each: a check that lets them pass says nothing of others.
+const WRONG: &str = "\
+apiVersion: kvasir.dev/v1alpha1
+kind: KvCluster
+metadata: {name: wrong}
+spec: {servers: {replicaz: 3}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: wrong}
+spec: {ports: [{port: 1, targetPart: 2}]}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: ServiceMonitor
+metadata: {name: wrong}
+spec: {selector: {}, endpoints: [{intervall: 30s}]}
+";
+
+/// The fields that are wrong with them.
+const WRONG_FIELDS: [&str; 3] = ["replicaz", "targetPart", "intervall"];
 
 /// Holds these files against the schemas of their kinds; `definition` is the one of `KvCluster`.
 pub(super) fn check(
@@ -17,23 +38,31 @@ pub(super) fn check(
     let schemas = scratch.join("schemas");
     let definition = fs::read_to_string(definition).context("there is no definition")?;
     schemas::write(root, &definition, &schemas)?;
-    let location = schemas.join(schemas::TEMPLATE).display().to_string();
-    let mut arguments = vec!["-strict", "-schema-location", &location];
-    arguments.extend(files.iter().map(String::as_str));
     let program = super::tool(root, "kubeconform")?;
-    let mut command = Command::new(root, &program, &arguments);
-    let output = command
-        .process()
-        .output()
-        .context("cannot start kubeconform")?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stdout);
-        let more = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "not what the API server reads:\n{}{}",
-            said,
-            more.trim_end()
+    let location = schemas.join(schemas::TEMPLATE).display().to_string();
+    let complaints = |files: &[String]| -> Result<Option<String>> {
+        let mut arguments = vec!["-strict", "-schema-location", &location];
+        arguments.extend(files.iter().map(String::as_str));
+        let mut command = Command::new(root, &program, &arguments);
+        let output = command
+            .process()
+            .output()
+            .context("cannot start kubeconform")?;
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).trim_end().to_owned();
+        Ok((!output.status.success()).then_some(said))
+    };
+    let wrong = scratch.join("wrong.yaml");
+    fs::write(&wrong, WRONG)?;
+    let said = complaints(&[wrong.display().to_string()])?.unwrap_or_default();
+    for field in WRONG_FIELDS {
+        ensure!(
+            said.contains(field),
+            "the check of manifests lets a wrong field {field} pass, and so anything: {said}"
         );
     }
-    Ok(())
+    match complaints(files)? {
+        Some(said) => bail!("not what the API server reads:\n{said}"),
+        None => Ok(()),
+    }
 }
