@@ -1,16 +1,18 @@
 //! Carrying a plan out. The only place that changes anything in the cluster.
 //!
-//! Objects first, the placement's record next, and only then is anyone told of it. Whatever
-//! destroys names exactly what it means, by UID.
+//! Objects first, the placement's record next, and only then is anyone told of it; pods are
+//! restarted last. One object that is refused does not keep the others waiting. Whatever destroys
+//! names exactly what it means, by UID.
 
 pub mod announce;
 pub mod apply;
 pub mod covers;
+pub mod own;
 mod record;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
@@ -19,9 +21,10 @@ use serde_json::json;
 
 use self::apply::Applier;
 use crate::{
+    lease::Leadership,
     names::FIELD_MANAGER,
     objects::{ClaimOwnership, Objects},
-    observed::{Observed, OwnedObjects},
+    observed::OwnedObjects,
     plan::{Plan, placement::Step, restart::Restart},
     validate::Validated,
 };
@@ -46,6 +49,23 @@ pub enum ActError {
         /// What was asked of it.
         what: String,
     },
+    /// A name that the cluster needs is in use.
+    #[error(
+        "{what} belongs to {owner}, and this KvCluster needs the name: delete it or give it another \
+         name, or give the KvCluster another"
+    )]
+    Taken {
+        /// What has the name.
+        what: String,
+        /// Whose it is.
+        owner: String,
+    },
+    /// What was decided is too old to be carried out, or another operator may act by now.
+    #[error("{what}: what was decided is too old to be done now: the plan is made again")]
+    Late {
+        /// What was to be done.
+        what: String,
+    },
     /// Somebody else changed what the plan was made for.
     #[error("{what} was changed meanwhile: the plan is made again")]
     Conflict {
@@ -60,10 +80,21 @@ pub enum ActError {
 impl ActError {
     /// Whether the API server understood and said no, so that a person has to look.
     pub fn is_refusal(&self) -> bool {
-        let Self::Api { source, .. } = self else {
-            return false;
-        };
-        matches!(&**source, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422))
+        match self {
+            Self::Api { source, .. } => {
+                matches!(&**source, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422))
+            }
+            Self::Taken { .. } => true,
+            Self::Timeout { .. } | Self::Late { .. } | Self::Conflict { .. } | Self::Json(_) => {
+                false
+            }
+        }
+    }
+
+    /// Whether the API server took it for an object that cannot be.
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Api { source, .. }
+            if matches!(&**source, kube::Error::Api(status) if status.code == 422))
     }
 
     /// One word for metrics and events.
@@ -71,6 +102,8 @@ impl ActError {
         match self {
             Self::Api { .. } if self.is_refusal() => "Refused",
             Self::Api { .. } => "ApiError",
+            Self::Taken { .. } => "NameTaken",
+            Self::Late { .. } => "Late",
             Self::Timeout { .. } => "ApiTimeout",
             Self::Conflict { .. } => "Conflict",
             Self::Json(_) => "Unwritable",
@@ -103,29 +136,59 @@ pub(crate) async fn ask<T>(
     }
 }
 
-/// Carries the plan out, up to telling who has to be told: that is the caller's, since it needs no
-/// API server.
-pub async fn act(
+/// Writes the placement down, if the plan has a new one.
+pub async fn record(client: &Client, wanted: &Validated, plan: &Plan) -> Result<(), ActError> {
+    match &plan.placement {
+        Step::Record {
+            placement, expect, ..
+        } => record::write(client, wanted, placement, expect).await,
+        Step::Keep => Ok(()),
+    }
+}
+
+/// Oldest plan by which a pod may still be restarted: younger than a Lease that its holder stopped
+/// renewing when it was frozen.
+const PLAN_AGE_MAX: Duration = Duration::from_secs(8);
+
+/// Restarts the pods that the plan of `planned` names.
+pub async fn restart(
     client: &Client,
     wanted: &Validated,
-    observed: &Observed,
     plan: &Plan,
+    (leadership, planned): (&Leadership, Instant),
 ) -> Result<(), ActError> {
-    objects(client, wanted, &observed.objects, &plan.objects).await?;
-    if let Step::Record {
-        placement, expect, ..
-    } = &plan.placement
-    {
-        record::write(client, wanted, placement, expect).await?;
-    }
     for restart in &plan.restarts {
+        if planned.elapsed() > PLAN_AGE_MAX || !leadership.holds(Instant::now()) {
+            let what = format!("delete Pod {}", restart.pod);
+            return Err(ActError::Late { what });
+        }
         delete_pod(client, wanted, restart).await?;
     }
     Ok(())
 }
 
+/// What failed while everything was tried: the refusal that a person has to see before what goes away
+/// by itself.
+#[derive(Debug, Default)]
+struct Failures(Option<ActError>);
+
+impl Failures {
+    fn note(&mut self, done: Result<(), ActError>) {
+        let Err(error) = done else { return };
+        tracing::warn!(%error, "left out");
+        let is_worse = |first: &ActError| error.is_refusal() && !first.is_refusal();
+        if self.0.as_ref().is_none_or(is_worse) {
+            self.0 = Some(error);
+        }
+    }
+
+    fn into_result(self) -> Result<(), ActError> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
 /// Applies what is not yet as it should be. The sets come last: what their pods mount is there then.
-async fn objects(
+pub async fn objects(
     client: &Client,
     wanted: &Validated,
     there: &OwnedObjects,
@@ -141,26 +204,63 @@ async fn objects(
         servers,
         brokers,
     } = objects;
-    // First: what is to stay must not go because another object was refused.
+    let mut failures = Failures::default();
+    // First: what is to stay must not go because of anything that follows.
     for claim in claims {
-        own_claim(client, wanted, claim).await?;
+        failures.note(own_claim(client, wanted, claim).await);
     }
-    let applier = Applier::new(client, &wanted.names.namespace);
+    failures.note(keep_records(client, wanted, there).await);
+    let applier = Applier::new(client, wanted);
     for account in accounts {
-        applier.apply(account, &there.accounts).await?;
+        failures.note(applier.apply(account, &there.accounts).await);
     }
     for service in services {
-        applier.apply(service, &there.services).await?;
+        failures.note(applier.apply(service, &there.services).await);
     }
-    applier.apply(seeds, &there.config_maps).await?;
+    failures.note(applier.apply(seeds, &there.config_maps).await);
     for policy in policies {
-        applier.apply(policy, &there.policies).await?;
+        failures.note(applier.apply(policy, &there.policies).await);
     }
     for budget in budgets {
-        applier.apply(budget, &there.budgets).await?;
+        failures.note(applier.apply(budget, &there.budgets).await);
     }
-    applier.apply(servers, &there.stateful_sets).await?;
-    applier.apply(brokers, &there.deployments).await
+    failures.note(applier.apply(servers, &there.stateful_sets).await);
+    failures.note(applier.apply(brokers, &there.deployments).await);
+    failures.into_result()
+}
+
+/// Lets go of claims that are to stay, and nothing else: what a paused cluster still needs, since
+/// its `KvCluster` may be deleted next.
+pub async fn release_claims(
+    client: &Client,
+    wanted: &Validated,
+    claims: &[ClaimOwnership],
+) -> Result<(), ActError> {
+    let mut failures = Failures::default();
+    for claim in claims.iter().filter(|claim| claim.owner.is_none()) {
+        failures.note(own_claim(client, wanted, claim).await);
+    }
+    failures.into_result()
+}
+
+/// Gives the Secret and the placement's ConfigMap back the labels and the owner that somebody took.
+async fn keep_records(
+    client: &Client,
+    wanted: &Validated,
+    there: &OwnedObjects,
+) -> Result<(), ActError> {
+    let namespace = &wanted.names.namespace;
+    let secret = there.secrets.get(&wanted.names.secret());
+    if let Some(secret) = secret.filter(|secret| own::is_let_go(*secret, wanted)) {
+        let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+        own::take_back(&api, secret, wanted).await?;
+    }
+    let placement = there.config_maps.get(&wanted.names.placement());
+    if let Some(placement) = placement.filter(|map| own::is_let_go(*map, wanted)) {
+        let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+        own::take_back(&api, placement, wanted).await?;
+    }
+    Ok(())
 }
 
 /// Makes a claim name its owner, or name it no more.

@@ -29,6 +29,9 @@ pub enum Command {
     Run(Box<Run>),
     /// Prints the definition of KvCluster.
     Crd,
+    /// Explains what the operator would do, from files alone
+    #[command(after_help = PLAN_EXAMPLE)]
+    Plan(Plan),
     /// Writes the files that are made from the definition.
     #[command(hide = true)]
     Generate {
@@ -36,6 +39,32 @@ pub enum Command {
         #[arg(long)]
         root: PathBuf,
     },
+}
+
+const PLAN_EXAMPLE: &str = "Save what it looks at, without any Secret:
+  mkdir saved && cd saved
+  kubectl -n shop get kvcluster,sts,deploy,svc,sa,cm,pdb,netpol,pvc,pod -o yaml > objects.yaml
+  kubectl get nodes -o yaml > nodes.yaml
+  for pod in $(kubectl -n shop get pod -o name -l app.kubernetes.io/component=server); do
+    at=/api/v1/namespaces/shop/pods/${pod#pod/}:7401/proxy
+    kubectl get --raw $at/status > ${pod#pod/}.status.json
+    kubectl get --raw $at/placement > ${pod#pod/}.placement.json || rm ${pod#pod/}.placement.json
+  done
+  kvasir-operator plan --from .";
+
+/// Whose plan to explain.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Directory with objects (*.yaml, *.json) and with what servers and brokers said
+    /// (POD.status.json, POD.placement.json)
+    #[arg(long, value_name = "DIR")]
+    pub from: PathBuf,
+    /// Which KvCluster, where there are several
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub cluster: Option<String>,
+    /// Image of servers and brokers where nothing saved names one
+    #[arg(long, default_value = "registry.local/kvasir:unknown")]
+    pub image: String,
 }
 
 /// How to look after KvClusters.

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     crd::{KvCluster, KvClusterStatus},
     http_client::HttpClient,
+    lease::Leadership,
     metrics::Metrics,
     observe::{caches::Caches, prober::Reports},
     plan::announce::Announce,
@@ -47,6 +48,8 @@ pub struct Context {
     pub reports: Reports,
     /// Where Events go.
     pub recorder: Recorder,
+    /// Whether this operator may still act.
+    pub leadership: Leadership,
     /// Figures about the operator itself.
     pub metrics: Metrics,
     /// Image of servers and brokers where a `KvCluster` names none.

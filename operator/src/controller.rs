@@ -15,14 +15,14 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     context::{Context, Memory},
-    crd::KvCluster,
     http_client::HttpClient,
+    lease::Leadership,
     metrics::Metrics,
     observe::{
         caches::{Caches, Nodes, Scope},
         prober::{self, Reports},
     },
-    reconcile::{after_failure, reconcile},
+    reconcile::{Watched, after_failure, reconcile},
 };
 
 /// News that wait to be looked at. A reporter waits when they are full; the scheduler behind them
@@ -44,6 +44,8 @@ pub struct Options {
     pub default_image: String,
     /// Where Events go.
     pub recorder: Recorder,
+    /// Whether this operator may still act.
+    pub leadership: Leadership,
     /// Figures about the operator itself.
     pub metrics: Metrics,
 }
@@ -68,23 +70,31 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + Sync 
         caches,
         reports,
         recorder: options.recorder,
+        leadership: options.leadership,
         metrics: options.metrics,
         default_image: options.default_image,
         memory: Arc::new(Memory::default()),
     };
-    let clusters = options.scope.api::<KvCluster>(&options.client);
-    let news = futures_util::stream::poll_fn(move |context| news.poll_recv(context));
+    let memory = context.memory.clone();
+    let clusters = options.scope.api::<Watched>(&options.client);
+    let news = futures_util::stream::poll_fn(move |context| news.poll_recv(context))
+        .map(|cluster| cluster.into_kind_unchecked::<Watched>(()));
     let config = controller::Config::default().concurrency(options.concurrency);
     Controller::new(clusters, watcher::Config::default())
         .with_config(config)
         .reconcile_on(news)
         .graceful_shutdown_on(stop)
         .run(reconcile, after_failure, Arc::new(context))
-        .for_each(|done| async move {
+        .for_each(|done| {
             match done {
                 Ok((cluster, _)) => tracing::debug!(%cluster, "looked at"),
+                Err(controller::Error::ObjectNotFound(cluster)) => {
+                    tracing::debug!(%cluster, "is gone");
+                    memory.forget(&cluster.into_kind_unchecked(()));
+                }
                 Err(error) => log(&error),
             }
+            std::future::ready(())
         })
         .await;
     tasks.shutdown().await;
@@ -98,8 +108,6 @@ where
 {
     match error {
         controller::Error::ReconcilerFailed(..) => {}
-        // Whatever was reported of a cluster that is gone meanwhile.
-        controller::Error::ObjectNotFound(cluster) => tracing::debug!(%cluster, "is gone"),
         error => tracing::warn!(%error, "a watch failed, it is tried again"),
     }
 }

@@ -3,8 +3,10 @@
 //! What was told before stands in the status that was written before, so a restarted operator
 //! does not tell it twice.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Resource,
+    core::error_boundary::InvalidObject,
     runtime::events::{Event, EventType},
 };
 
@@ -13,6 +15,7 @@ use crate::{
     context::Context,
     crd::{ConditionType, KvCluster, KvClusterStatus, Operation, OperationState},
     plan::{Plan, placement::Step, placement::Why},
+    reconcile::Watched,
 };
 
 /// Something to tell.
@@ -149,25 +152,50 @@ fn conditions(previous: Option<&KvClusterStatus>, status: &KvClusterStatus) -> V
         .collect()
 }
 
+/// Tells that a `KvCluster` cannot be read, and so not be looked after. Nothing else of it can be written.
+pub async fn unreadable(cluster: &Watched, why: &InvalidObject, context: &Context) {
+    let about = cluster.object_ref(&());
+    let name = about.name.as_deref().unwrap_or_default();
+    tracing::error!(cluster = name, %why, "cannot be read");
+    let message = format!(
+        "this operator cannot read it: {why}. Mend what is named, or run the operator that it was \
+         written for"
+    );
+    publish_one(
+        context,
+        &about,
+        Notice {
+            kind: Kind::Warning,
+            reason: "Unreadable".to_owned(),
+            message,
+        },
+    )
+    .await;
+}
+
 /// Publishes them. An Event that cannot be written is logged: nothing depends on it.
 pub async fn publish(cluster: &KvCluster, context: &Context, notices: Vec<Notice>) {
     let about = cluster.object_ref(&());
     for notice in notices {
-        let mut note = notice.message;
-        note.truncate(note.floor_char_boundary(MESSAGE_BYTES_MAX));
-        let event = Event {
-            type_: match notice.kind {
-                Kind::Normal => EventType::Normal,
-                Kind::Warning => EventType::Warning,
-            },
-            action: notice.reason.clone(),
-            reason: notice.reason,
-            note: Some(note),
-            secondary: None,
-        };
-        if let Err(error) = context.recorder.publish(&event, &about).await {
-            let why = brief(&error);
-            tracing::warn!(why, "an Event could not be written");
-        }
+        publish_one(context, &about, notice).await;
+    }
+}
+
+async fn publish_one(context: &Context, about: &ObjectReference, notice: Notice) {
+    let mut note = notice.message;
+    note.truncate(note.floor_char_boundary(MESSAGE_BYTES_MAX));
+    let event = Event {
+        type_: match notice.kind {
+            Kind::Normal => EventType::Normal,
+            Kind::Warning => EventType::Warning,
+        },
+        action: notice.reason.clone(),
+        reason: notice.reason,
+        note: Some(note),
+        secondary: None,
+    };
+    if let Err(error) = context.recorder.publish(&event, about).await {
+        let why = brief(&error);
+        tracing::warn!(why, "an Event could not be written");
     }
 }

@@ -6,7 +6,10 @@
 
 pub mod election;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -14,6 +17,7 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use kube::{Api, Client, api::PostParams};
+use parking_lot::RwLock;
 use tokio::time::{sleep, timeout};
 
 use self::election::{Act, Election, Seen, Terms};
@@ -32,12 +36,50 @@ pub struct Claim {
 /// How long one request about the Lease may take.
 const REQUEST_MAX: Duration = Duration::from_secs(3);
 
+/// Whether this operator may still act, for whoever is about to destroy something; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Leadership(Arc<RwLock<Until>>);
+
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    /// There is no Lease to lose.
+    Always,
+    /// Until then, or not at all.
+    Renewed(Option<Instant>),
+}
+
+impl Leadership {
+    /// Of an operator that needs no Lease.
+    pub fn without_lease() -> Self {
+        Self(Arc::new(RwLock::new(Until::Always)))
+    }
+
+    /// Whether nobody else can lead at `now`.
+    pub fn holds(&self, now: Instant) -> bool {
+        match *self.0.read() {
+            Until::Always => true,
+            Until::Renewed(until) => until.is_some_and(|until| now < until),
+        }
+    }
+
+    fn of(election: &Election) -> Self {
+        let leadership = Self::without_lease();
+        leadership.note(election);
+        leadership
+    }
+
+    fn note(&self, election: &Election) {
+        *self.0.write() = Until::Renewed(election.leads_until());
+    }
+}
+
 /// A Lease that is held.
 #[derive(Debug)]
 pub struct Held {
     api: Api<Lease>,
     claim: Claim,
     election: Election,
+    leadership: Leadership,
 }
 
 /// Why leadership ended.
@@ -74,6 +116,7 @@ pub async fn acquire(client: Client, claim: Claim) -> Held {
             return Held {
                 api,
                 claim,
+                leadership: Leadership::of(&election),
                 election,
             };
         }
@@ -85,6 +128,11 @@ pub async fn acquire(client: Client, claim: Claim) -> Held {
 }
 
 impl Held {
+    /// What it is told by that the Lease may be lost.
+    pub fn leadership(&self) -> Leadership {
+        self.leadership.clone()
+    }
+
     /// Renews until that fails for too long or somebody else holds the Lease.
     pub async fn keep(&mut self) -> Lost {
         let mut why = String::new();
@@ -94,6 +142,7 @@ impl Held {
                 Ok(()) => {}
                 Err(error) => why = error,
             }
+            self.leadership.note(&self.election);
             let lease = format!("{}/{}", self.claim.namespace, self.claim.name);
             if let Some(holder) = self.election.other_holder() {
                 let holder = holder.to_owned();
@@ -109,6 +158,7 @@ impl Held {
     /// Gives the Lease up, so that the next need not wait for its end.
     pub async fn release(mut self) {
         self.election.give_up();
+        *self.leadership.0.write() = Until::Renewed(None);
         if let Err(error) = turn(&self.api, &self.claim, &mut self.election).await {
             tracing::warn!(%error, "the Lease could not be given up: it runs out by itself");
         }

@@ -25,5 +25,6 @@ pub mod plan;
 pub mod quantity;
 pub mod reconcile;
 pub mod run;
+pub mod saved;
 pub mod status;
 pub mod validate;

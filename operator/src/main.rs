@@ -37,6 +37,11 @@ fn start(command: Command) -> Result<()> {
             print!("{}", serde_yaml::to_string(&operator::crd::definition())?);
             Ok(())
         }
+        Command::Plan(plan) => {
+            let text = operator::saved::explain(&plan.from, plan.cluster.as_deref(), &plan.image)?;
+            println!("{text}");
+            Ok(())
+        }
         Command::Generate { root } => operator::generate::run(&root),
     }
 }

@@ -1,6 +1,6 @@
 //! Figures about the operator itself, for Prometheus.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
@@ -16,7 +16,6 @@ pub struct Metrics {
     running: IntGauge,
     statuses: IntCounter,
     leads: IntGauge,
-    started: Instant,
 }
 
 /// A reconciliation that is under way.
@@ -79,7 +78,6 @@ impl Metrics {
             running,
             statuses,
             leads,
-            started: Instant::now(),
         }
     }
 
@@ -105,11 +103,6 @@ impl Metrics {
     /// Whether this operator acts.
     pub fn leads(&self, leads: bool) {
         self.leads.set(i64::from(leads));
-    }
-
-    /// How long the operator runs.
-    pub fn uptime(&self) -> Duration {
-        self.started.elapsed()
     }
 
     /// As Prometheus reads them.

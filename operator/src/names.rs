@@ -104,7 +104,7 @@ impl Names {
 
     /// The claim of the server pod with this ordinal.
     pub fn claim(&self, ordinal: i32) -> String {
-        format!("{DATA_VOLUME}-{}", self.server_pod(ordinal))
+        claim_of(&self.server_pod(ordinal))
     }
 
     /// The ordinal of a server pod of this cluster.
@@ -160,6 +160,11 @@ impl Names {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect()
     }
+}
+
+/// The claim of a server pod.
+pub fn claim_of(pod: &str) -> String {
+    format!("{DATA_VOLUME}-{pod}")
 }
 
 /// A label selector as a string, as the scale subresource wants it.

@@ -24,8 +24,15 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-pub use self::{claims::ClaimOwnership, server_set::SECRET_FILE};
-use crate::{names::Component, observed::Observed, validate::Validated};
+pub use self::{
+    claims::ClaimOwnership,
+    server_set::{SECRET_FILE, SERVER_CONTAINER},
+};
+use crate::{
+    names::Component,
+    observed::{Observed, pods::SECRET_DIGEST},
+    validate::Validated,
+};
 
 /// Everything that is applied; the Secret is made once and the placement is recorded elsewhere.
 #[derive(Debug, Clone)]
@@ -50,18 +57,32 @@ pub struct Objects {
 
 /// Builds all objects for this many server pods.
 pub fn build(wanted: &Validated, observed: &Observed, servers: i32) -> Objects {
-    let secret = observed.objects.secrets.get(&wanted.names.secret());
-    let secret = secret.map(secret::digest).unwrap_or_default();
+    let secret = secret_digest(wanted, observed);
     Objects {
         accounts: accounts::build(wanted),
         services: services::build(wanted),
         seeds: seeds::build(wanted),
         policies: policies::build(wanted),
-        budgets: budgets::build(wanted),
+        budgets: budgets::build(wanted, observed),
         claims: claims::build(wanted, observed),
         servers: server_set::build(wanted, observed, servers, &secret),
         brokers: broker_set::build(wanted, &secret),
     }
+}
+
+/// The digest of the cluster's secret. Without a Secret that is what pods were last made with: that it
+/// cannot be seen is no reason to make them anew.
+fn secret_digest(wanted: &Validated, observed: &Observed) -> String {
+    let secret = observed.objects.secrets.get(&wanted.names.secret());
+    let of_template = || {
+        let set = observed.objects.servers(&wanted.names)?;
+        let template = set.spec.as_ref()?.template.metadata.as_ref()?;
+        template.annotations.as_ref()?.get(SECRET_DIGEST).cloned()
+    };
+    secret
+        .map(secret::digest)
+        .or_else(of_template)
+        .unwrap_or_default()
 }
 
 /// Name, namespace, labels and owner of an object.

@@ -6,12 +6,16 @@ pub mod prober;
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{PersistentVolumeClaim, Pod},
+};
 use kube::{Resource, runtime::reflector::Store};
 
 use self::{caches::Caches, prober::Reports};
 use crate::{
-    names::{Component, Names},
-    observed::{BrokerPod, Observed, OwnedObjects, Recorded, ServerPod, pods::PodFacts},
+    names::{Component, Names, claim_of},
+    observed::{BrokerPod, Observed, OwnedObjects, Recorded, ServerPod, name_of, pods::PodFacts},
     validate::Validated,
 };
 
@@ -31,7 +35,12 @@ pub fn observe(wanted: &Validated, caches: &Caches, reports: &Reports) -> Observ
         let Some(component) = component(names, pod.metadata.labels.as_ref()) else {
             continue;
         };
-        let facts = PodFacts::of(&pod);
+        if component == Component::Server && is_of_another(&pod, observed.objects.servers(names)) {
+            continue;
+        }
+        let mut facts = PodFacts::of(&pod);
+        let claim = observed.objects.claims.get(&claim_of(&facts.name));
+        facts.add_to_trouble(claim.and_then(unbound));
         match (component, names.ordinal_of(&facts.name)) {
             (Component::Server, Some(ordinal)) => {
                 let zone = caches.zone(facts.node.as_deref(), &wanted.spec.servers.zone_key);
@@ -52,6 +61,35 @@ pub fn observe(wanted: &Validated, caches: &Caches, reports: &Reports) -> Observ
     }
     observed.brokers.sort_by(|a, b| a.pod.name.cmp(&b.pod.name));
     observed
+}
+
+/// What a claim waits for, if it has no volume yet.
+fn unbound(claim: &PersistentVolumeClaim) -> Option<String> {
+    let phase = claim
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    let class = claim
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.storage_class_name.as_deref());
+    let class = class.unwrap_or("that is the default");
+    (phase != Some("Bound")).then(|| {
+        let name = name_of(&claim.metadata);
+        format!("claim {name} has no volume yet (storage class {class})")
+    })
+}
+
+/// Whether a pod belongs to something else than this StatefulSet: labels and a name anybody can give.
+fn is_of_another(pod: &Pod, set: Option<&StatefulSet>) -> bool {
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    let controller = owners.find(|owner| owner.controller == Some(true));
+    let set = set.and_then(|set| set.metadata.uid.as_deref());
+    match (controller, set) {
+        (Some(controller), Some(set)) => controller.uid != set,
+        // One without a controller is about to be adopted by the set, or to go with it.
+        (Some(_) | None, None) | (None, Some(_)) => false,
+    }
 }
 
 /// Which component of this cluster the labels name.
@@ -96,4 +134,58 @@ where
     })
     .filter_map(|object| Some((object.meta().name.clone()?, (*object).clone())))
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+
+    use super::*;
+
+    fn metadata(uid: &str, controller: Option<&str>) -> ObjectMeta {
+        let owner = controller.map(|uid| OwnerReference {
+            uid: uid.to_owned(),
+            controller: Some(true),
+            ..OwnerReference::default()
+        });
+        ObjectMeta {
+            uid: Some(uid.to_owned()),
+            owner_references: owner.map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        }
+    }
+
+    #[test]
+    fn a_pod_of_another_set_is_no_server_whatever_it_is_called() {
+        let set = StatefulSet {
+            metadata: metadata("set", None),
+            ..StatefulSet::default()
+        };
+        for (controller, set, is_another) in [
+            (Some("set"), Some(&set), false),
+            (Some("other"), Some(&set), true),
+            (None, Some(&set), false),
+            (Some("other"), None, false),
+        ] {
+            let pod = Pod {
+                metadata: metadata("pod", controller),
+                ..Pod::default()
+            };
+            assert_eq!(is_of_another(&pod, set), is_another, "{controller:?}");
+        }
+    }
+
+    #[test]
+    fn a_claim_without_a_volume_is_named_with_its_class() {
+        let mut claim = PersistentVolumeClaim::default();
+        claim.metadata.name = Some("data-carts-server-0".to_owned());
+        claim.spec.get_or_insert_default().storage_class_name = Some("fast".to_owned());
+        let text = unbound(&claim).expect("it has none");
+        assert!(
+            text.contains("data-carts-server-0") && text.contains("class fast"),
+            "{text}"
+        );
+        claim.status.get_or_insert_default().phase = Some("Bound".to_owned());
+        assert_eq!(unbound(&claim), None);
+    }
 }

@@ -18,6 +18,7 @@ use k8s_openapi::{
 use kvcore::{placement::Placement, status::MemberStatus};
 
 pub use self::pods::{BrokerPod, ServerPod};
+use crate::names::Names;
 
 /// Everything the plan looks at, beside the `KvCluster` itself.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +57,21 @@ pub struct OwnedObjects {
     pub policies: BTreeMap<String, NetworkPolicy>,
     /// Claims of server pods, by name.
     pub claims: BTreeMap<String, PersistentVolumeClaim>,
+}
+
+impl Observed {
+    /// Whether a server that Kubernetes calls ready has not been asked once: its silence says nothing yet.
+    pub fn is_unasked(&self) -> bool {
+        let mut pods = self.servers.values();
+        pods.any(|pod| pod.pod.ready && !pod.pod.leaving && pod.heard == Heard::NotYet)
+    }
+}
+
+impl OwnedObjects {
+    /// The StatefulSet of the servers.
+    pub fn servers(&self, names: &Names) -> Option<&StatefulSet> {
+        self.stateful_sets.get(&names.server())
+    }
 }
 
 /// The placement in its ConfigMap.

@@ -89,6 +89,11 @@ pub fn plan(wanted: &Validated, observed: &Observed) -> Plan {
 }
 
 impl Plan {
+    /// Whether it neither writes a placement nor takes anything away.
+    pub fn changes_nothing(&self) -> bool {
+        matches!(self.placement, Step::Keep) && self.restarts.is_empty()
+    }
+
     /// The placement that holds once the plan is carried out.
     pub fn in_force<'a>(&'a self, observed: &'a Observed) -> Option<&'a Placement> {
         self.placement.in_force(&observed.recorded)

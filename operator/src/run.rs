@@ -12,7 +12,7 @@ use crate::{
     cli::Run,
     controller::{self, Options},
     http,
-    lease::{self, Claim},
+    lease::{self, Claim, Leadership},
     metrics::Metrics,
     names::FIELD_MANAGER,
     observe::caches::{Nodes, Scope},
@@ -44,7 +44,11 @@ pub async fn run(options: Run, shutdown: Shutdown) -> Result<()> {
     );
     let led = if options.without_leader_election {
         metrics.leads(true);
-        control(&options, &client, &identity, &metrics, shutdown.clone()).await;
+        let lead = Lead {
+            identity,
+            leadership: Leadership::without_lease(),
+        };
+        control(&options, &client, &lead, &metrics, shutdown.clone()).await;
         Ok(())
     } else {
         let claim = Claim {
@@ -75,7 +79,11 @@ async fn lead(
     };
     metrics.leads(true);
     let (stop, stopped) = shutdown::channel();
-    let work = control(options, client, &identity, metrics, stopped);
+    let lead = Lead {
+        identity,
+        leadership: held.leadership(),
+    };
+    let work = control(options, client, &lead, metrics, stopped);
     tokio::pin!(work);
     tokio::select! {
         // Dropped where it stands: its last request names what it was decided on.
@@ -92,11 +100,17 @@ async fn lead(
     Ok(())
 }
 
+/// Who acts, and for how long.
+struct Lead {
+    identity: String,
+    leadership: Leadership,
+}
+
 /// One controller a scope, until shutdown.
 async fn control(
     options: &Run,
     client: &Client,
-    identity: &str,
+    lead: &Lead,
     metrics: &Metrics,
     shutdown: Shutdown,
 ) {
@@ -112,7 +126,7 @@ async fn control(
     };
     let reporter = Reporter {
         controller: FIELD_MANAGER.to_owned(),
-        instance: Some(identity.to_owned()),
+        instance: Some(lead.identity.clone()),
     };
     let recorder = Recorder::new(client.clone(), reporter);
     let mut controllers = JoinSet::new();
@@ -128,6 +142,7 @@ async fn control(
             concurrency: options.concurrency,
             default_image: options.image.clone(),
             recorder: recorder.clone(),
+            leadership: lead.leadership.clone(),
             metrics: metrics.clone(),
         };
         let shutdown = shutdown.clone();

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, anyhow};
 
-use crate::{command::Command, e2e, faults, generate, setup, sim, tests_run, tidy};
+use crate::{command::Command, faults, generate, setup, sim, tests_run, tidy};
 
 /// One step: its name, the command that repeats it alone, and what it does.
 struct Step<'a> {
@@ -109,25 +109,14 @@ fn steps(root: &Path, without_root: bool) -> Result<Vec<Step<'_>>> {
         },
     ];
     if !without_root {
-        steps.extend(kubernetes(root));
-    }
-    Ok(steps)
-}
-
-/// What takes a cluster's programs, and so root.
-fn kubernetes(root: &Path) -> [Step<'_>; 2] {
-    [
-        Step {
+        // Rendering the chart takes a cluster's programs, which the tests have built by then.
+        steps.push(Step {
             name: "generated",
             again: "cargo xtask generate --check".to_owned(),
             run: Box::new(move || generate::run(root, true)),
-        },
-        Step {
-            name: "kubernetes",
-            again: "cargo xtask e2e".to_owned(),
-            run: Box::new(move || e2e::run(root, &[])),
-        },
-    ]
+        });
+    }
+    Ok(steps)
 }
 
 fn command_step(name: &'static str, command: Command) -> Step<'static> {

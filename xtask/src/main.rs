@@ -33,7 +33,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Runs all tests of the workspace, documentation examples included, and sums them up.
+    /// Runs all tests of the workspace, documentation examples included, sums them up, and runs the
+    /// smoke test on a real Kubernetes.
     ///
     /// Looks first for what the tests need, and says which Debian package brings what is missing.
     Test {

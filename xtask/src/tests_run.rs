@@ -1,4 +1,5 @@
-//! `cargo xtask test`: what the tests need, the tests, and a summary of what ran.
+//! `cargo xtask test`: what the tests need, the tests, a summary of what ran, and the smoke test on a
+//! real Kubernetes.
 
 mod needs;
 mod summary;
@@ -10,11 +11,19 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{cluster, command::Command};
+use crate::{cluster, command::Command, e2e};
 use summary::Summary;
 
-/// Checks what is needed, then runs the workspace's tests.
+/// Checks what is needed, runs the workspace's tests, then the scenarios of the smoke test.
 pub(crate) fn run(root: &Path, without_root: bool) -> Result<()> {
+    workspace(root, without_root)?;
+    if without_root {
+        return Ok(());
+    }
+    e2e::run(root, &[])
+}
+
+fn workspace(root: &Path, without_root: bool) -> Result<()> {
     let left_out = needs::check(without_root)?;
     if !without_root {
         // It takes minutes the first time, and a test would not show how far it is.

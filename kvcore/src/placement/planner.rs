@@ -1,16 +1,25 @@
 //! The planner: which members should hold which slot. Pure and deterministic.
 //!
-//! Zones first, members second. Every slot is given a number of replicas in each zone, then each
-//! zone hands them to its own members, the least loaded for their weight first. Within a zone a
-//! slot always takes the least loaded members, so their loads never differ by more than one slot
-//! per unit of weight; ties fall to a hash of slot and member, which spreads the partners of a
-//! member over all others (its loss is then repaired by everybody at once).
+//! It promises, of every plan:
 //!
-//! Replicas of a previous placement that still fit are kept first, and only the rest is dealt.
+//! - each slot has as many distinct members as copies, in distinct zones where there are zones enough,
+//!   else spread over zones as evenly as these have members;
+//! - each member has its exact share of slots, rounded down or up. Shares go by weight: of zones among
+//!   all, of members within their zone. So slots per unit of weight of two members of one zone differ by
+//!   one at most;
+//! - no plan that keeps these has fewer replicas on members that did not hold them before;
+//! - the order of members does not matter.
+//!
+//! A plan is where to arrive, not how: moves go one replica of a slot at a time.
 
-use std::collections::BTreeMap;
+mod dealer;
+mod fewest;
+mod flow;
+mod loads;
 
-use super::{Member, MemberIndex, Placement, ReplicaSet};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Member, MemberId, MemberIndex, Placement, ReplicaSet};
 use crate::{
     limits::{COPIES_MAX, MEMBERS_MAX, SLOTS},
     slot::Slot,
@@ -24,7 +33,7 @@ pub enum PlanError {
         "{copies} copies need {copies} members, there are {members}: add members or ask for fewer copies"
     )]
     TooFewMembers {
-        /// Members there are.
+        /// Members that may hold slots.
         members: usize,
         /// Copies asked for.
         copies: usize,
@@ -37,180 +46,119 @@ pub enum PlanError {
     TooManyMembers(usize),
 }
 
-/// The set of every slot for these members, in the order of slots.
+/// What a plan is made for.
+#[derive(Debug, Clone)]
+pub struct Goal<'a> {
+    /// Everyone who is there.
+    pub members: &'a [Member],
+    /// Those of them that are to hold nothing: they are drained, or lost.
+    pub excluded: BTreeSet<MemberId>,
+    /// Members that hold each slot.
+    pub copies: usize,
+    /// Slots there are: [`SLOTS`] but in tests, where an exact search has to end.
+    slots: usize,
+}
+
+impl<'a> Goal<'a> {
+    /// All of these hold slots.
+    pub fn new(members: &'a [Member], copies: usize) -> Self {
+        Self {
+            members,
+            excluded: BTreeSet::new(),
+            copies,
+            slots: SLOTS,
+        }
+    }
+
+    /// Members that may hold slots, by zone.
+    fn zones(&self) -> BTreeMap<&'a str, Vec<usize>> {
+        let mut zones: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, member) in self.members.iter().enumerate() {
+            if !self.excluded.contains(&member.id) {
+                zones.entry(&member.zone).or_default().push(index);
+            }
+        }
+        // What is not decided otherwise must not follow the order in which members are named.
+        for zone in zones.values_mut() {
+            zone.sort_by_key(|&index| self.members[index].id);
+        }
+        zones
+    }
+
+    fn check(&self) -> Result<(), PlanError> {
+        let copies = self.copies;
+        if copies == 0 || copies > COPIES_MAX {
+            return Err(PlanError::Copies(copies));
+        }
+        if self.members.len() > MEMBERS_MAX {
+            return Err(PlanError::TooManyMembers(self.members.len()));
+        }
+        let members = self.zones().values().map(Vec::len).sum();
+        if members < copies {
+            return Err(PlanError::TooFewMembers { members, copies });
+        }
+        Ok(())
+    }
+}
+
+/// The set of every slot for these members, in the order of slots; all of them hold slots.
 ///
-/// The members' order does not matter beyond the indexes in the result: ties are broken by member
-/// id. `previous` keeps replicas where they are as far as balance allows.
+/// `previous` keeps replicas where they are as far as the promises allow.
 pub fn plan(
     members: &[Member],
     copies: usize,
     previous: Option<&Placement>,
 ) -> Result<Vec<ReplicaSet>, PlanError> {
-    if copies == 0 || copies > COPIES_MAX {
-        return Err(PlanError::Copies(copies));
-    }
-    if members.len() > MEMBERS_MAX {
-        return Err(PlanError::TooManyMembers(members.len()));
-    }
-    if members.len() < copies {
-        return Err(PlanError::TooFewMembers {
-            members: members.len(),
-            copies,
-        });
-    }
-    let mut dealer = Dealer::new(members, copies);
-    Ok(Slot::all()
-        .map(|slot| dealer.deal(slot, &kept_members(members, slot, previous)))
+    reach(&Goal::new(members, copies), previous)
+}
+
+/// The set of every slot for this goal, in the order of slots, by the index of its members.
+///
+/// Of a slot that is moving in `previous`, those who will hold it when the move is over count as its
+/// holders.
+pub fn reach(goal: &Goal<'_>, previous: Option<&Placement>) -> Result<Vec<ReplicaSet>, PlanError> {
+    goal.check()?;
+    let holds = match previous {
+        Some(previous) => holders(goal.members, previous),
+        None => dealer::deal(goal),
+    };
+    let sets = fewest::change(goal, &loads::Loads::of(goal), &holds);
+    let index = |member| MemberIndex(u16::try_from(member).expect("members are counted"));
+    Ok(sets
+        .into_iter()
+        .map(|set| ReplicaSet::new(set.into_iter().map(index)))
         .collect())
 }
 
-/// The members that held the slot and are still there, by today's index.
-fn kept_members(members: &[Member], slot: Slot, previous: Option<&Placement>) -> Vec<usize> {
-    let Some(previous) = previous else {
-        return Vec::new();
+/// Who holds each slot, by today's index; members that are gone hold nothing.
+fn holders(members: &[Member], previous: &Placement) -> Vec<Vec<usize>> {
+    let today: BTreeMap<MemberId, usize> = members
+        .iter()
+        .enumerate()
+        .map(|(index, member)| (member.id, index))
+        .collect();
+    let of = |slot: Slot| {
+        let placed = previous.slot(slot);
+        let set = placed.next().unwrap_or(placed.current());
+        let ids = set.members().iter().map(|&index| previous.member(index).id);
+        ids.filter_map(|id| today.get(&id).copied()).collect()
     };
-    let held = previous.slot(slot).current().members().iter();
-    held.filter_map(|&index| {
-        let id = previous.member(index).id;
-        members.iter().position(|member| member.id == id)
-    })
-    .collect()
+    Slot::all().map(of).collect()
 }
 
-/// Deals the replicas of one slot after another and remembers everybody's load.
-struct Dealer<'a> {
-    members: &'a [Member],
-    copies: usize,
-    /// Member indexes by zone; a zone's order never matters.
-    zones: BTreeMap<&'a str, Vec<usize>>,
-    /// Slots dealt to each member so far.
-    loads: Vec<u64>,
-    /// The most slots each member may end with while earlier replicas are kept.
-    quotas: Vec<u64>,
-}
-
-impl<'a> Dealer<'a> {
-    fn new(members: &'a [Member], copies: usize) -> Self {
-        let mut zones: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (index, member) in members.iter().enumerate() {
-            zones.entry(&member.zone).or_default().push(index);
-        }
-        let mut dealer = Self {
-            members,
-            copies,
-            zones,
-            loads: vec![0; members.len()],
-            quotas: Vec::new(),
-        };
-        // What a deal from nothing gives each member is what keeping may fill it up to.
-        for slot in Slot::all() {
-            dealer.deal(slot, &[]);
-        }
-        dealer.quotas = std::mem::replace(&mut dealer.loads, vec![0; members.len()]);
-        dealer
-    }
-
-    fn deal(&mut self, slot: Slot, kept: &[usize]) -> ReplicaSet {
-        let shares = self.zone_shares(slot, kept);
-        let mut chosen: Vec<usize> = Vec::with_capacity(self.copies);
-        for (zone, share) in shares {
-            let mut candidates = self.zones[zone].clone();
-            candidates.sort_by(|&a, &b| self.preference(slot, kept, a, b));
-            for &member in candidates.iter().take(share) {
-                self.loads[member] += 1;
-                chosen.push(member);
-            }
-        }
-        debug_assert_eq!(
-            chosen.len(),
-            self.copies,
-            "zone shares add up to the copies"
-        );
-        ReplicaSet::new(
-            chosen
-                .into_iter()
-                .map(|member| MemberIndex(u16::try_from(member).expect("members are counted"))),
-        )
-    }
-
-    /// Kept members with room first, then by load for weight, then by hash.
-    fn preference(&self, slot: Slot, kept: &[usize], a: usize, b: usize) -> std::cmp::Ordering {
-        let stays = |member: usize| {
-            kept.contains(&member)
-                && self
-                    .quotas
-                    .get(member)
-                    .is_some_and(|&quota| self.loads[member] < quota)
-        };
-        stays(b)
-            .cmp(&stays(a))
-            // load/weight compared without division: a.load * b.weight ? b.load * a.weight
-            .then_with(|| {
-                let left = self.loads[a] * u64::from(self.members[b].weight);
-                left.cmp(&(self.loads[b] * u64::from(self.members[a].weight)))
-            })
-            .then_with(|| self.tie(slot, a).cmp(&self.tie(slot, b)))
-    }
-
-    fn tie(&self, slot: Slot, member: usize) -> (u64, super::MemberId) {
-        let id = self.members[member].id;
-        (
-            xxhash_rust::xxh3::xxh3_64_with_seed(id.0.as_bytes(), u64::from(slot.number())),
-            id,
-        )
-    }
-
-    /// How many replicas of the slot each zone takes: as even as zone sizes allow, so all
-    /// different when there are enough zones. The zones that take one more are the least loaded
-    /// for their weight.
-    fn zone_shares(&self, slot: Slot, kept: &[usize]) -> Vec<(&'a str, usize)> {
-        let mut shares: BTreeMap<&'a str, usize> =
-            self.zones.keys().map(|&zone| (zone, 0)).collect();
-        for _ in 0..self.copies {
-            let open = self
-                .zones
-                .iter()
-                .filter(|(zone, members)| shares[*zone] < members.len());
-            let chosen = open
-                .min_by(|(a, a_members), (b, b_members)| {
-                    let stays = |zone: &str, members: &[usize]| {
-                        let here = kept.iter().filter(|member| members.contains(member));
-                        here.filter(|&&m| self.quotas.get(m).is_some_and(|&q| self.loads[m] < q))
-                            .count()
-                            > shares[zone]
-                    };
-                    shares[**a]
-                        .cmp(&shares[**b])
-                        .then_with(|| stays(b, b_members).cmp(&stays(a, a_members)))
-                        .then_with(|| self.zone_load(a_members, b_members))
-                        .then_with(|| zone_tie(slot, a).cmp(&zone_tie(slot, b)))
-                })
-                .expect("there are at least as many members as copies");
-            *shares.get_mut(chosen.0).expect("shares has every zone") += 1;
-        }
-        shares.into_iter().filter(|&(_, share)| share > 0).collect()
-    }
-
-    /// Compares two zones by load for weight.
-    fn zone_load(&self, a: &[usize], b: &[usize]) -> std::cmp::Ordering {
-        let load = |zone: &[usize]| zone.iter().map(|&m| self.loads[m]).sum::<u64>();
-        let weight = |zone: &[usize]| {
-            zone.iter()
-                .map(|&m| u64::from(self.members[m].weight))
-                .sum::<u64>()
-        };
-        (load(a) * weight(b)).cmp(&(load(b) * weight(a)))
-    }
-}
-
-fn zone_tie(slot: Slot, zone: &str) -> (u64, &str) {
+/// Decides between members that are equal otherwise, differently for each slot.
+fn tie(slot: Slot, member: &Member) -> (u64, MemberId) {
+    let seed = u64::from(slot.number());
     (
-        xxhash_rust::xxh3::xxh3_64_with_seed(zone.as_bytes(), u64::from(slot.number())),
-        zone,
+        xxhash_rust::xxh3::xxh3_64_with_seed(member.id.0.as_bytes(), seed),
+        member.id,
     )
 }
 
-const _: () = assert!(SLOTS < u32::MAX as usize, "loads times weights fit 64 bits");
+const _: () = assert!(
+    SLOTS * COPIES_MAX < 1 << 20,
+    "a lower bound outweighs all moves"
+);
 
 #[cfg(test)]
 mod tests;

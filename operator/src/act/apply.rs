@@ -11,23 +11,33 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{ActError, ask, covers::covers};
-use crate::names::{APPLIED, FIELD_MANAGER};
+use super::{
+    ActError, ask,
+    covers::covers,
+    own::{self, Owner},
+};
+use crate::{
+    names::{APPLIED, FIELD_MANAGER},
+    objects::{ClaimOwnership, Objects},
+    observed::{OwnedObjects, name_of},
+    validate::Validated,
+};
 
-/// Applies objects of one namespace.
+/// Applies objects of one cluster.
 #[derive(Clone)]
 pub struct Applier<'a> {
     client: &'a Client,
-    namespace: &'a str,
+    wanted: &'a Validated,
 }
 
 impl<'a> Applier<'a> {
-    /// Applies to this namespace.
-    pub fn new(client: &'a Client, namespace: &'a str) -> Self {
-        Self { client, namespace }
+    /// Applies objects of this cluster.
+    pub fn new(client: &'a Client, wanted: &'a Validated) -> Self {
+        Self { client, wanted }
     }
 
-    /// Applies the object, unless the one that is there already has all of it.
+    /// Applies the object, unless the one that is there already has all of it. One that is somebody
+    /// else's is left as it is, and an error.
     pub async fn apply<K>(&self, desired: &K, there: &BTreeMap<String, K>) -> Result<(), ActError>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
@@ -42,18 +52,106 @@ impl<'a> Applier<'a> {
             .as_deref()
             .expect("every built object has a name");
         let desired = marked(desired)?;
-        if let Some(there) = there.get(name)
-            && is_as_desired(&desired, there)?
-        {
-            return Ok(());
+        let namespace = &self.wanted.names.namespace;
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let what = format!("{} {namespace}/{name}", K::kind(&()));
+        match there.get(name) {
+            Some(there) if is_as_desired(&desired, there)? => return Ok(()),
+            Some(there) => Owner::of(there.meta(), self.wanted).check(&what)?,
+            // It may be there without this cluster's labels, by which the watches look.
+            None => {
+                own::check_by_name(&api, name, self.wanted).await?;
+            }
         }
-        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let what = format!("{} {}/{name}", K::kind(&()), self.namespace);
         tracing::info!(object = what, "applying");
-        ask(what, api.patch(name, &parameters, &Patch::Apply(&desired))).await?;
-        Ok(())
+        let body = Patch::Apply(&desired);
+        match ask(what.clone(), api.patch(name, &parameters, &body)).await {
+            Err(refused) if refused.is_invalid() && there.contains_key(name) => {
+                tracing::info!(object = what, %refused, "putting whole lists back");
+                let body = Patch::Merge(whole_lists(desired));
+                let parameters = PatchParams {
+                    field_manager: Some(FIELD_MANAGER.to_owned()),
+                    ..PatchParams::default()
+                };
+                let patched = ask(what, api.patch(name, &parameters, &body)).await;
+                // Where that is refused too, the lists were not the reason.
+                patched.map(|_| ()).map_err(|_| refused)
+            }
+            applied => applied.map(|_| ()),
+        }
     }
+}
+
+/// What would be applied, by kind and name, without asking anybody.
+pub fn pending(
+    wanted: &Validated,
+    there: &OwnedObjects,
+    objects: &Objects,
+) -> Result<Vec<String>, serde_json::Error> {
+    let Objects {
+        accounts,
+        services,
+        seeds,
+        policies,
+        budgets,
+        claims,
+        servers,
+        brokers,
+    } = objects;
+    let mut pending = Vec::new();
+    for account in accounts {
+        pending.extend(differing(account, &there.accounts)?);
+    }
+    for service in services {
+        pending.extend(differing(service, &there.services)?);
+    }
+    pending.extend(differing(seeds, &there.config_maps)?);
+    for policy in policies {
+        pending.extend(differing(policy, &there.policies)?);
+    }
+    for budget in budgets {
+        pending.extend(differing(budget, &there.budgets)?);
+    }
+    let owner = |claim: &ClaimOwnership| match claim.owner {
+        Some(_) => format!("goes with {}", wanted.names),
+        None => format!("stays without {}", wanted.names),
+    };
+    let claims = claims.iter();
+    pending.extend(
+        claims.map(|claim| format!("PersistentVolumeClaim {}: {}", claim.claim, owner(claim))),
+    );
+    pending.extend(differing(servers, &there.stateful_sets)?);
+    pending.extend(differing(brokers, &there.deployments)?);
+    Ok(pending)
+}
+
+fn differing<K>(
+    desired: &K,
+    there: &BTreeMap<String, K>,
+) -> Result<Option<String>, serde_json::Error>
+where
+    K: Resource<DynamicType = ()> + Serialize,
+{
+    let name = name_of(desired.meta());
+    let marked = marked(desired)?;
+    let is_done = match there.get(name) {
+        Some(there) => is_as_desired(&marked, there)?,
+        None => false,
+    };
+    Ok((!is_done).then(|| format!("{} {name}", K::kind(&()))))
+}
+
+/// The body of a merge patch with the object, which replaces lists as a whole.
+///
+/// Applying merges a list by keys: where somebody changed the key of an entry, such as the number of a
+/// Service's port, it would stand there twice, and the API server refuses that for its name.
+fn whole_lists(mut desired: Value) -> Value {
+    if let Some(metadata) = desired["metadata"].as_object_mut() {
+        // Others may own it beside this cluster.
+        metadata.remove("ownerReferences");
+    }
+    desired
 }
 
 /// The object as JSON, with a digest of itself: by it is noticed that a field is wanted no more.
@@ -65,7 +163,10 @@ fn marked(object: &impl Serialize) -> Result<Value, serde_json::Error> {
 }
 
 /// Whether nothing has to be written. An object that is being deleted is left alone.
-fn is_as_desired<K: Resource + Serialize>(desired: &Value, there: &K) -> Result<bool, ActError> {
+fn is_as_desired<K: Resource + Serialize>(
+    desired: &Value,
+    there: &K,
+) -> Result<bool, serde_json::Error> {
     if there.meta().deletion_timestamp.is_some() {
         return Ok(true);
     }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client, api::PostParams, core::ObjectMeta};
 use kvcore::placement::Placement;
 
-use super::{ActError, ask};
+use super::{ActError, ask, own};
 use crate::{
     names::{Component, FIELD_MANAGER},
     observed::PLACEMENT_KEY,
@@ -31,10 +31,26 @@ pub(super) async fn write(
     let (epoch, revision) = (placement.epoch(), placement.parts().address_revision);
     tracing::info!(cluster = %wanted.names, %epoch, revision, "recording the placement");
     let what = format!("ConfigMap {name}");
-    match expect {
-        Expect::Absent => ask(what, api.create(&parameters, &map)).await?,
-        Expect::Version(_) => ask(what, api.replace(&name, &parameters, &map)).await?,
+    let written = match expect {
+        Expect::Absent => ask(what, api.create(&parameters, &map)).await,
+        Expect::Version(_) => ask(what, api.replace(&name, &parameters, &map)).await,
     };
+    match (written, expect) {
+        (Err(conflict @ ActError::Conflict { .. }), Expect::Absent) => {
+            take_back(&api, wanted).await?;
+            Err(conflict)
+        }
+        (written, _) => written.map(|_| ()),
+    }
+}
+
+/// There is one that was not seen. If it has lost its labels it never would be: it gets them back,
+/// and the plan is made again with what it says.
+async fn take_back(api: &Api<ConfigMap>, wanted: &Validated) -> Result<(), ActError> {
+    let there = own::check_by_name(api, &wanted.names.placement(), wanted).await?;
+    if let Some(there) = there.filter(|there| own::is_let_go(there, wanted)) {
+        own::take_back(api, &there, wanted).await?;
+    }
     Ok(())
 }
 

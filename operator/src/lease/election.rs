@@ -124,10 +124,13 @@ impl Election {
 
     /// Whether this candidate leads: it has renewed lately, and nobody else was seen to hold it.
     pub fn is_leader(&self, now: Instant) -> bool {
-        let renewed = self
-            .renewed
-            .is_some_and(|at| now.duration_since(at) < self.terms.renew_within);
-        renewed && self.other_holder().is_none()
+        self.leads_until().is_some_and(|until| now < until)
+    }
+
+    /// Until when this candidate leads if nothing more is heard, `None` when it does not.
+    pub fn leads_until(&self) -> Option<Instant> {
+        let renewed = self.renewed.filter(|_| self.other_holder().is_none())?;
+        Some(renewed + self.terms.renew_within)
     }
 
     /// Somebody else who was seen to hold the Lease.

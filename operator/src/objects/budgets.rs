@@ -5,22 +5,29 @@ use k8s_openapi::{
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
-use super::metadata;
-use crate::{names::Component, validate::Validated};
+use kvcore::placement::Quorums;
 
-/// One for the servers, one for the brokers.
-pub(super) fn build(wanted: &Validated) -> [PodDisruptionBudget; 2] {
-    let copies = wanted.copies();
-    let quorum = wanted
-        .quorums
-        .read_of(copies)
-        .max(wanted.quorums.write_of(copies));
-    let spare = i32::try_from(copies - quorum).expect("copies are few");
+use super::metadata;
+use crate::{names::Component, observed::Observed, validate::Validated};
+
+/// One for the servers, one for the brokers. While the placement has other copies or quorums than are
+/// asked for, the stricter of both count.
+pub(super) fn build(wanted: &Validated, observed: &Observed) -> [PodDisruptionBudget; 2] {
+    let asked = spare(wanted.copies(), wanted.quorums);
+    let placed = observed.recorded.placement();
+    let placed = placed.map(|placement| spare(placement.copies(), placement.quorums()));
+    let spare = asked.min(placed.unwrap_or(asked));
     let names = &wanted.names;
     [
         budget(wanted, names.server(), Component::Server, spare),
         budget(wanted, names.broker(), Component::Broker, 1),
     ]
+}
+
+/// How many of a slot's copies may be away while it can be read and written.
+fn spare(copies: usize, quorums: Quorums) -> i32 {
+    let quorum = quorums.read_of(copies).max(quorums.write_of(copies));
+    i32::try_from(copies - quorum).expect("copies are few")
 }
 
 fn budget(

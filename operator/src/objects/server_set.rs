@@ -36,6 +36,9 @@ const VOLUME_DIRECTORY: &str = "/var/lib/kvasir";
 const DATA_DIRECTORY: &str = "/var/lib/kvasir/data";
 
 /// File with the secret in every pod.
+pub const SERVER_CONTAINER: &str = "server";
+
+/// Where the secret is found in a container.
 pub const SECRET_FILE: &str = "/etc/kvasir/secret/secret";
 
 /// Share of the memory limit that tries and values may take, in percent: the rest is for requests
@@ -84,7 +87,7 @@ pub(super) fn build(
 
 fn template(wanted: &Validated, secret: &str) -> PodTemplateSpec {
     let servers = &wanted.spec.servers;
-    let mut container = pod::container(wanted, "server", "/usr/bin/kvserver");
+    let mut container = pod::container(wanted, SERVER_CONTAINER, "/usr/bin/kvserver");
     container.args = Some(arguments(wanted));
     container.resources.clone_from(&servers.resources);
     let mounts = container.volume_mounts.get_or_insert_default();

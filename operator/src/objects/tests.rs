@@ -1,6 +1,7 @@
 //! What every object has to have, whatever is asked for.
 
-use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::{api::core::v1::PodTemplateSpec, apimachinery::pkg::util::intstr::IntOrString};
+use kvcore::placement::Placement;
 use serde_json::{Value, json};
 
 use super::*;
@@ -201,4 +202,49 @@ fn an_address_that_the_secret_file_stands_at_is_the_one_that_processes_read() {
     let container = servers.spec.expect("a spec").containers[0].clone();
     let file = container.env.expect("variables")[0].value.clone();
     assert_eq!(file.as_deref(), Some(SECRET_FILE));
+}
+
+/// Evictions never cost what is stored a quorum, nor what is asked for next.
+#[test]
+fn the_budget_is_the_stricter_of_what_is_asked_for_and_what_is_placed() {
+    let allowed = |observed: &Observed, change: fn(&mut KvCluster)| {
+        let mut cluster = fixtures::cluster();
+        change(&mut cluster);
+        let wanted = validate(&cluster, "registry.local/kvasir:1").expect("valid");
+        let budget = build(&wanted, observed, 3).budgets[0].clone();
+        budget.spec.expect("a spec").max_unavailable
+    };
+    let [none, one] = [0, 1].map(|pods| Some(IntOrString::Int(pods)));
+    let all = |cluster: &mut KvCluster| cluster.spec.write_quorum = Some(3);
+    assert_eq!(allowed(&Observed::default(), |_| {}), one);
+    assert_eq!(allowed(&Observed::default(), all), none);
+    assert_eq!(allowed(&fixtures::settled(), |_| {}), one);
+    assert_eq!(allowed(&fixtures::settled(), all), none);
+    let mut parts = fixtures::placement().parts().clone();
+    parts.quorums.write = Some(3);
+    let placement = Placement::new(parts).expect("valid");
+    let observed = Observed {
+        recorded: fixtures::recorded(placement),
+        ..fixtures::settled()
+    };
+    assert_eq!(allowed(&observed, |_| {}), none);
+}
+
+/// A paused or broken cluster whose Secret cannot be seen keeps its template.
+#[test]
+fn without_a_secret_the_template_stays_as_it_is() {
+    let wanted = fixtures::validated();
+    let mut observed = Observed::default();
+    let secret = secret::build(&wanted, "a secret of many characters");
+    observed
+        .objects
+        .secrets
+        .insert(wanted.names.secret(), secret);
+    let before = build(&wanted, &observed, 3).servers;
+    observed.objects.secrets.clear();
+    observed
+        .objects
+        .stateful_sets
+        .insert(wanted.names.server(), before.clone());
+    assert_eq!(build(&wanted, &observed, 3).servers, before);
 }

@@ -79,6 +79,25 @@ pub struct Caches {
     pub nodes: Option<Store<PartialObjectMeta<Node>>>,
 }
 
+/// A copy that no watch keeps up to date.
+pub trait Fill<K> {
+    /// A copy of just these.
+    fn filled(objects: Vec<K>) -> Self;
+}
+
+impl<K> Fill<K> for Store<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    fn filled(objects: Vec<K>) -> Self {
+        let (store, mut writer) = reflector::store();
+        for object in objects {
+            writer.apply_watcher_event(&watcher::Event::Apply(object));
+        }
+        store
+    }
+}
+
 /// Whether nodes may be looked at: their labels name the zones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nodes {

@@ -55,6 +55,18 @@ impl Reports {
         }
     }
 
+    /// As if the server in this pod had said so.
+    pub fn put_server(&self, uid: &str, status: MemberStatus) {
+        let report = Report::Server(Heard::Answer(Box::new(status)));
+        self.0.write().insert(uid.to_owned(), report);
+    }
+
+    /// As if the broker in this pod had said so.
+    pub fn put_broker(&self, uid: &str, status: BrokerStatus) {
+        let report = Report::Broker(Some(Box::new(status)));
+        self.0.write().insert(uid.to_owned(), report);
+    }
+
     /// What the broker in this pod last said.
     pub fn broker(&self, uid: &str) -> Option<BrokerStatus> {
         match self.0.read().get(uid) {

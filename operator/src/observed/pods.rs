@@ -1,9 +1,6 @@
 //! Pods, reduced to what decides.
 
-use k8s_openapi::{
-    api::core::v1::{ContainerStatus, Pod, PodStatus},
-    jiff::Timestamp,
-};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use kvcore::status::BrokerStatus;
 
 use super::{Heard, name_of};
@@ -66,6 +63,9 @@ pub const SECRET_DIGEST: &str = "kvasir.dev/secret-digest";
 /// Label of pods with the revision of their StatefulSet's template.
 const REVISION: &str = "controller-revision-hash";
 
+/// Kubernetes' word for a pod that no node takes.
+const UNSCHEDULABLE: &str = "Unschedulable";
+
 /// Longest sentence of Kubernetes that is passed on, in characters.
 const MESSAGE_CHARS_MAX: usize = 300;
 
@@ -92,6 +92,16 @@ impl PodFacts {
             revision: text(&metadata.labels, REVISION),
             secret: text(&metadata.annotations, SECRET_DIGEST),
             trouble: status.and_then(trouble),
+        }
+    }
+
+    /// Says more of why the pod is not scheduled, before Kubernetes' own words.
+    pub fn add_to_trouble(&mut self, more: Option<String>) {
+        if let (Some(trouble), Some(more)) = (&mut self.trouble, more)
+            && trouble.reason == UNSCHEDULABLE
+        {
+            let message = format!("{more}; {}", trouble.message);
+            trouble.message = message.chars().take(MESSAGE_CHARS_MAX).collect();
         }
     }
 
@@ -150,9 +160,4 @@ fn trouble_of(reason: Option<&str>, message: Option<&str>) -> Trouble {
             .take(MESSAGE_CHARS_MAX)
             .collect(),
     }
-}
-
-/// When an object was made, for messages that say how long something takes.
-pub fn made_at(pod: &Pod) -> Option<Timestamp> {
-    pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
 }

@@ -37,11 +37,6 @@ impl Good {
         }
     }
 
-    /// Members that are good.
-    pub fn count(&self) -> usize {
-        self.0.iter().filter(|good| **good).count()
-    }
-
     /// Good members of a set.
     pub fn of(&self, set: &ReplicaSet) -> usize {
         set.members()

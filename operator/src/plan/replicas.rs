@@ -59,7 +59,7 @@ fn needed(wanted: &Validated, observed: &Observed, in_force: Option<&Placement>)
 /// Before anything is known of placements, no pod is taken away, and servers that hold data tell
 /// how many there were.
 fn before_any_placement(wanted: &Validated, observed: &Observed) -> i32 {
-    let set = observed.objects.stateful_sets.get(&wanted.names.server());
+    let set = observed.objects.servers(&wanted.names);
     let now = set.and_then(|set| set.spec.as_ref()?.replicas).unwrap_or(0);
     let held = observed.held.iter().map(|held| held.members().len()).max();
     let held = held.map_or(0, |members| i32::try_from(members).expect("few members"));

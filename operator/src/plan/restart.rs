@@ -93,7 +93,7 @@ struct Template<'a> {
 impl<'a> Template<'a> {
     /// `None` until Kubernetes has seen the newest one.
     fn of(wanted: &Validated, observed: &'a Observed) -> Option<Self> {
-        let set = observed.objects.stateful_sets.get(&wanted.names.server())?;
+        let set = observed.objects.servers(&wanted.names)?;
         let status = set.status.as_ref()?;
         if status.observed_generation != set.metadata.generation {
             return None;

@@ -6,7 +6,10 @@ use kvcore::wire::Secret;
 use rand::RngExt;
 
 use crate::{
-    act::{ActError, ask},
+    act::{
+        ActError, ask,
+        own::{self, Owner},
+    },
     context::Context,
     crd::KvCluster,
     names::FIELD_MANAGER,
@@ -51,8 +54,19 @@ async fn make(
     let what = format!("Secret {}", wanted.names.secret());
     tracing::info!(cluster = %wanted.names, "making the secret");
     match ask(what.clone(), api.create(&parameters, &new)).await {
-        // The copy of what is there was older than the Secret.
-        Err(ActError::Conflict { .. }) => ask(what, api.get(&wanted.names.secret())).await,
+        // The copy of what is there was older than the Secret, or it has lost its labels.
+        Err(ActError::Conflict { .. }) => {
+            let there = ask(what.clone(), api.get(&wanted.names.secret())).await?;
+            let owner = Owner::of(&there.metadata, wanted);
+            // A person who puts a lost one back by hand labels nothing.
+            if owner != Owner::Nobody {
+                owner.check(&what)?;
+            }
+            if own::is_let_go(&there, wanted) {
+                own::take_back(&api, &there, wanted).await?;
+            }
+            Ok(there)
+        }
         made => made,
     }
 }

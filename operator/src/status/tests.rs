@@ -200,3 +200,15 @@ fn what_is_said_of_data_stays_when_the_spec_becomes_invalid() {
     assert_eq!(after.members, before.members);
     assert_eq!(after.conditions.len(), before.conditions.len());
 }
+
+#[test]
+fn a_ready_pod_that_nobody_asked_yet_says_nothing() {
+    let mut observed = served();
+    assert!(!observed.is_unasked());
+    let pod = observed.servers.get_mut(&1).expect("there");
+    pod.heard = Heard::NotYet;
+    assert!(observed.is_unasked());
+    let pod = observed.servers.get_mut(&1).expect("there");
+    pod.pod.leaving = true;
+    assert!(!observed.is_unasked(), "nobody asks it any more");
+}

@@ -25,23 +25,56 @@ pub(super) fn decide(
         return stalled;
     }
     let members = follow(wanted, observed, placement);
-    let mut decided = if members == placement.members() {
+    let own = placement.parts().address_revision;
+    let said = revision_said(observed, placement);
+    let mut decided = if members == placement.members() && said <= own {
         Decided::keep()
     } else {
-        let parts = Parts {
-            address_revision: placement.parts().address_revision + 1,
-            members,
-            ..placement.parts().clone()
-        };
-        match Placement::new(parts) {
-            Ok(placement) => Decided::record(placement, expect, Why::Addresses),
-            Err(error) => Decided::stall("NoPlacement", error.to_string()),
+        // Above all that servers have: theirs is newer where an older record was put back.
+        match said.max(own).checked_add(1) {
+            Some(revision) => with_members(placement, members, revision, expect),
+            None => Decided::stall(
+                "NoPlacement",
+                "the addresses have no revision left to be told by".to_owned(),
+            ),
         }
     };
     decided
         .operations
         .extend(change_of_copies(wanted, placement));
     decided
+}
+
+fn with_members(
+    placement: &Placement,
+    members: Vec<Member>,
+    address_revision: u64,
+    expect: Expect,
+) -> Decided {
+    let parts = Parts {
+        address_revision,
+        members,
+        ..placement.parts().clone()
+    };
+    match Placement::new(parts) {
+        Ok(placement) => Decided::record(placement, expect, Why::Addresses),
+        Err(error) => Decided::stall("NoPlacement", error.to_string()),
+    }
+}
+
+/// The highest revision of this epoch's addresses that a server has.
+fn revision_said(observed: &Observed, placement: &Placement) -> u64 {
+    let answers = observed
+        .servers
+        .values()
+        .filter_map(|pod| pod.heard.answer())
+        .filter(|status| {
+            status.cluster == Some(placement.cluster()) && status.epoch == placement.epoch()
+        });
+    answers
+        .map(|status| status.address_revision)
+        .max()
+        .unwrap_or_default()
 }
 
 /// The members with the addresses at which they were heard last.

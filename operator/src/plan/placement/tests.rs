@@ -341,3 +341,26 @@ proptest! {
         }
     }
 }
+
+/// A ConfigMap from a backup has an older revision than the servers: what it says is told under one
+/// that they take.
+#[test]
+fn a_record_with_older_addresses_than_the_servers_have_gets_a_revision_above_theirs() {
+    let mut observed = settled();
+    for pod in observed.servers.values_mut() {
+        if let Heard::Answer(status) = &mut pod.heard {
+            status.address_revision = 7;
+        }
+    }
+    let Step::Record { placement, why, .. } = step(&observed) else {
+        panic!("nothing is recorded");
+    };
+    assert_eq!(why, Why::Addresses);
+    assert_eq!(placement.parts().address_revision, 8);
+    for pod in observed.servers.values_mut() {
+        if let Heard::Answer(status) = &mut pod.heard {
+            status.address_revision = u64::MAX;
+        }
+    }
+    assert_eq!(stalls(&observed), "NoPlacement");
+}
