@@ -8,6 +8,7 @@ mod operator_killed;
 mod pod_killed;
 mod refused;
 mod rolled;
+mod unlabelled;
 
 use anyhow::Result;
 
@@ -86,6 +87,13 @@ pub(crate) const ALL: &[Scenario] = &[
         smoke: false,
         needs: Needs::Kubernetes,
         run: rolled::run,
+    },
+    Scenario {
+        name: "unlabelled",
+        what: "every object loses the label it is found by: it is found all the same, and given it back",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: unlabelled::run,
     },
     Scenario {
         name: "idle",

@@ -1,4 +1,4 @@
-//! Servers are replaced while a client writes, which fails as soon as two are away; and a Secret that lost its labels is found.
+//! Servers are replaced while a client writes, which fails as soon as two are away.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,6 @@ use anyhow::{Result, ensure};
 use crate::{
     client::{Client, Written},
     namespace::Namespace,
-    wait,
     world::World,
 };
 
@@ -62,34 +61,7 @@ pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
     );
     ensure!(written.failed == 0, "{} writes failed", written.failed);
     World::wait_ready(namespace, "demo", Duration::from_mins(1))?;
-    written.check(&mut client)?;
-    unlabelled(namespace)?;
-    client.put("after", "yes")
-}
-
-/// The operator sees objects by their labels. A Secret without them is there all the same, and making
-/// another would set servers and brokers against each other.
-fn unlabelled(namespace: &Namespace) -> Result<()> {
-    let kubectl = namespace.kubectl();
-    let secret = || kubectl.get(&["secret", "demo-secret"]);
-    let (before, pods) = (secret()?, servers(namespace)?);
-    let label = "app.kubernetes.io/instance";
-    kubectl.run(&["label", "secret", "demo-secret", &format!("{label}-")])?;
-    // Something else is to be put back, so that it is known when the operator has looked.
-    kubectl.run(&["delete", "service", "demo-servers"])?;
-    wait::until_true("the operator has looked", Duration::from_secs(30), || {
-        Ok(kubectl.find(&["service", "demo-servers"])?.is_some())
-    })?;
-    ensure!(
-        secret()?["data"] == before["data"],
-        "the Secret is another one"
-    );
-    ensure!(
-        servers(namespace)? == pods,
-        "servers were replaced although their Secret is the same"
-    );
-    kubectl.run(&["label", "secret", "demo-secret", &format!("{label}=demo")])?;
-    World::wait_ready(namespace, "demo", Duration::from_mins(1))
+    written.check(&mut client)
 }
 
 /// Each server's UID, and whether it is ready.
