@@ -84,6 +84,7 @@ fn row(title: &str, name: &str, figures: &Figures) -> Result<Vec<String>> {
         title.to_owned(),
         of("mebibytes")?.shown(|mebibytes| format!("{mebibytes:.1}")),
         of("cores")?.shown(|cores| format!("{cores:.4}")),
+        count(of("reconciles")?),
         count(of("writes")?),
         count(of("lease_writes")?),
     ])

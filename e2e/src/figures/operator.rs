@@ -64,6 +64,7 @@ pub(super) fn at_rest(
     let over = effort.either(Duration::from_secs(10), Duration::from_mins(1));
     for _ in 0..effort.repeats {
         let since = Since::now(cluster.home())?;
+        let looked = reconciles(world, &pod)?;
         let (began, before) = (Instant::now(), cluster.pod_usage(OPERATOR_NAMESPACE, &pod)?);
         let mut most = before.mebibytes;
         while began.elapsed() < over {
@@ -78,6 +79,8 @@ pub(super) fn at_rest(
         let cores = (after.seconds - before.seconds) / took.as_secs_f64();
         measured.add(format!("{name}.mebibytes"), most);
         measured.add(format!("{name}.cores"), cores);
+        let looked = reconciles(world, &pod)? - looked;
+        measured.add(format!("{name}.reconciles"), looked);
         let requests = since.requests()?;
         let (leases, others): (Vec<_>, Vec<_>) = requests
             .iter()
@@ -115,6 +118,17 @@ fn settle(world: &World) -> Result<()> {
             Err("it wrote something lately".to_owned())
         })
     })
+}
+
+/// How often the operator has looked at a cluster, by its own account.
+fn reconciles(world: &World, pod: &str) -> Result<f64> {
+    let path = format!("/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{pod}:8081/proxy/metrics");
+    let text = world.kubectl().run(&["get", "--raw", &path])?;
+    let counts = text
+        .lines()
+        .filter(|line| line.starts_with("kvasir_operator_reconciles_total{"))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+    Ok(counts.sum())
 }
 
 /// The operator's pod.
