@@ -135,6 +135,17 @@ fn why_not(next: &ServerPod, observed: &Observed, in_force: Option<&Placement>) 
     if let Some(leaving) = leaving {
         return Some(format!("waits until {} is back", leaving.pod.name));
     }
+    // Kubernetes hears it a probe later, and counts by that what may be evicted.
+    let late = observed.servers.values().find(|pod| {
+        let says_ready = pod.heard.answer().is_some_and(|status| status.ready);
+        pod.pod.uid != next.pod.uid && says_ready && !pod.pod.ready
+    });
+    if let Some(late) = late {
+        return Some(format!(
+            "waits until Kubernetes calls {} ready",
+            late.pod.name
+        ));
+    }
     let mut good = Good::members(placement, observed);
     if let Some(status) = next.heard.answer() {
         good.lose(placement, status.id);
@@ -150,3 +161,6 @@ impl fmt::Display for Restart {
         write!(f, "{}: {}", self.pod, self.why)
     }
 }
+
+#[cfg(test)]
+mod tests;
