@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use crate::{Arguments, world::World};
+use crate::{Arguments, namespace::Namespace, world::World};
 
 /// Which figure, and how.
 #[derive(Debug, Args)]
@@ -128,4 +128,10 @@ fn measure(world: &World, figure: Figure, effort: Effort, measured: &mut Measure
         Figure::ServicePath => service_path::measure(world, effort, measured),
         Figure::Disruption => disruption::measure(world, effort, measured),
     }
+}
+
+/// Takes a namespace away, and waits until it is gone.
+fn remove(namespace: &Namespace) -> Result<()> {
+    let delete = ["delete", "namespace", namespace.name()];
+    namespace.kubectl().run(&delete).map(drop)
 }

@@ -60,7 +60,7 @@ pub(super) fn measure(world: &World, effort: Effort, measured: &mut Measured) ->
     measured.add("many.machine_mebibytes", mebibytes);
     measured.add("many.machine_cores", cores);
     if !world.is_its_own() {
-        namespace.delete()?;
+        super::remove(&namespace)?;
     }
     Ok(())
 }

@@ -44,9 +44,9 @@ pub(super) fn measure(world: &World, effort: Effort, measured: &mut Measured) ->
     measured.add("fakes.clusters", f64::from(count));
     at_rest(world, effort, "fakes", measured)?;
     if !world.is_its_own() {
-        namespace.delete()?;
+        super::remove(&namespace)?;
         fakes.remove()?;
-        real.delete()?;
+        super::remove(&real)?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub(super) fn measure(world: &World, effort: Effort, measured: &mut Measured) ->
         namespace.kubectl().apply(&example)?;
         World::wait_ready(&namespace, "demo", READY_MAX)?;
         measured.add("seconds", began.elapsed().as_secs_f64());
-        namespace.delete()?;
+        super::remove(&namespace)?;
     }
     Ok(())
 }

@@ -60,7 +60,7 @@ pub(super) fn measure(world: &World, effort: Effort, measured: &mut Measured) ->
         }
     }
     if !world.is_its_own() {
-        namespace.delete()?;
+        super::remove(&namespace)?;
     }
     Ok(())
 }
