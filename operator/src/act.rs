@@ -23,7 +23,7 @@ use self::apply::Applier;
 use crate::{
     lease::Leadership,
     names::FIELD_MANAGER,
-    objects::{ClaimOwnership, Objects},
+    objects::{ClaimOwnership, Objects, of_predecessor},
     observed::OwnedObjects,
     plan::{Plan, placement::Step, restart::Restart},
     validate::Validated,
@@ -44,10 +44,12 @@ pub enum ActError {
         source: Box<kube::Error>,
     },
     /// The API server did not answer in time.
-    #[error("{what}: the API server did not answer within {} s", REQUEST_MAX.as_secs())]
+    #[error("{what}: the API server did not answer within {seconds} s")]
     Timeout {
         /// What was asked of it.
         what: String,
+        /// How long was waited.
+        seconds: u64,
     },
     /// A name that the cluster needs is in use.
     #[error(
@@ -91,10 +93,19 @@ impl ActError {
         }
     }
 
-    /// Whether the API server took it for an object that cannot be.
-    pub fn is_invalid(&self) -> bool {
-        matches!(self, Self::Api { source, .. }
-            if matches!(&**source, kube::Error::Api(status) if status.code == 422))
+    /// The fields, as `spec.ports[1].name`, that the API server found twice in the object.
+    pub fn duplicates(&self) -> Vec<&str> {
+        let Self::Api { source, .. } = self else {
+            return Vec::new();
+        };
+        let kube::Error::Api(status) = &**source else {
+            return Vec::new();
+        };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes
+            .filter(|cause| cause.reason == "FieldValueDuplicate")
+            .map(|cause| cause.field.as_str())
+            .collect()
     }
 
     /// One word for metrics and events.
@@ -132,7 +143,10 @@ pub(crate) async fn ask<T>(
             what,
             source: Box::new(source),
         }),
-        Err(_) => Err(ActError::Timeout { what }),
+        Err(_) => Err(ActError::Timeout {
+            what,
+            seconds: REQUEST_MAX.as_secs(),
+        }),
     }
 }
 
@@ -187,8 +201,29 @@ impl Failures {
     }
 }
 
-/// Applies what is not yet as it should be. The sets come last: what their pods mount is there then.
+/// How long all objects of a cluster together may take, so that one cluster whose requests hang does
+/// not keep the others waiting.
+const OBJECTS_MAX: Duration = Duration::from_secs(20);
+
+/// Applies what is not yet as it should be, as far as the time for it goes.
 pub async fn objects(
+    client: &Client,
+    wanted: &Validated,
+    there: &OwnedObjects,
+    objects: &Objects,
+) -> Result<(), ActError> {
+    let applied = apply_all(client, wanted, there, objects);
+    let applied = tokio::time::timeout(OBJECTS_MAX, applied).await;
+    applied.unwrap_or_else(|_| {
+        Err(ActError::Timeout {
+            what: "applying all objects".to_owned(),
+            seconds: OBJECTS_MAX.as_secs(),
+        })
+    })
+}
+
+/// The sets come last: what their pods mount is there then.
+async fn apply_all(
     client: &Client,
     wanted: &Validated,
     there: &OwnedObjects,
@@ -224,7 +259,12 @@ pub async fn objects(
     for budget in budgets {
         failures.note(applier.apply(budget, &there.budgets).await);
     }
-    failures.note(applier.apply(servers, &there.stateful_sets).await);
+    match of_predecessor(wanted, there) {
+        None => failures.note(applier.apply(servers, &there.stateful_sets).await),
+        Some(claim) => failures.note(Err(ActError::Conflict {
+            what: format!("PersistentVolumeClaim {claim} goes with a KvCluster that is gone"),
+        })),
+    }
     failures.note(applier.apply(brokers, &there.deployments).await);
     failures.into_result()
 }

@@ -19,7 +19,7 @@ use crate::{
     lease::Leadership,
     metrics::Metrics,
     observe::{caches::Caches, prober::Reports},
-    plan::announce::Announce,
+    plan::{Stalled, announce::Announce},
     status::Figures,
 };
 
@@ -31,6 +31,13 @@ const BACKOFF_MIN: Duration = Duration::from_millis(200);
 
 /// Longest pause after failures.
 const BACKOFF_MAX: Duration = Duration::from_mins(1);
+
+/// First pause before somebody who did not take a placement is told again; each next one is twice as
+/// long.
+const UNTOLD_MIN: Duration = Duration::from_secs(1);
+
+/// Longest such pause.
+const UNTOLD_MAX: Duration = Duration::from_secs(30);
 
 /// How long who was told is taken to have understood: they are asked again within that time.
 const TOLD: Duration = Duration::from_secs(5);
@@ -62,10 +69,19 @@ pub struct Context {
 #[derive(Debug, Default)]
 pub struct Memory(Mutex<HashMap<ObjectRef<KvCluster>, Remembered>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Remembered {
     uid: String,
+    since: Instant,
     failures: u32,
+    /// Conflicts in a row.
+    conflicts: u32,
+    /// Why a person was needed when something failed last.
+    stalled: Option<Stalled>,
+    /// Version of the object that could not be read.
+    unreadable: Option<String>,
+    /// Who did not take a placement, how often in a row, and until when that is not tried again.
+    refused: HashMap<Uuid, (u32, Instant)>,
     /// After failures: not before then, unless the spec is another one.
     rests_until: Option<(i64, Instant)>,
     /// Who was told of which placement, and when.
@@ -78,16 +94,80 @@ struct Remembered {
     secret_text: Option<Vec<u8>>,
 }
 
+impl Remembered {
+    fn of(uid: &str) -> Self {
+        Self {
+            uid: uid.to_owned(),
+            since: Instant::now(),
+            failures: 0,
+            conflicts: 0,
+            stalled: None,
+            unreadable: None,
+            refused: HashMap::new(),
+            rests_until: None,
+            told: HashMap::new(),
+            status: None,
+            figures_at: None,
+            secret: None,
+            secret_text: None,
+        }
+    }
+}
+
 impl Memory {
     /// Begins a reconciliation; another object of the same name has nothing remembered.
     pub fn begin(&self, cluster: &ObjectRef<KvCluster>, uid: &str) {
         let mut all = self.0.lock();
-        let remembered = all.entry(cluster.clone()).or_default();
+        let remembered = all
+            .entry(cluster.clone())
+            .or_insert_with(|| Remembered::of(uid));
         if remembered.uid != uid {
-            *remembered = Remembered {
-                uid: uid.to_owned(),
-                ..Remembered::default()
-            };
+            *remembered = Remembered::of(uid);
+        }
+    }
+
+    /// How long this operator has looked after the cluster.
+    pub fn age(&self, cluster: &ObjectRef<KvCluster>) -> Duration {
+        let all = self.0.lock();
+        all.get(cluster)
+            .map_or(Duration::ZERO, |remembered| remembered.since.elapsed())
+    }
+
+    /// Whether this version of an object that cannot be read was not looked at before.
+    pub fn is_first_look(&self, cluster: &ObjectRef<KvCluster>, version: Option<String>) -> bool {
+        let mut all = self.0.lock();
+        let remembered = all
+            .entry(cluster.clone())
+            .or_insert_with(|| Remembered::of(""));
+        let is_first = remembered.unreadable != version;
+        remembered.unreadable = version;
+        is_first
+    }
+
+    /// Failures in a row.
+    pub fn failures(&self, cluster: &ObjectRef<KvCluster>) -> u32 {
+        let all = self.0.lock();
+        all.get(cluster).map_or(0, |remembered| remembered.failures)
+    }
+
+    /// Conflicts in a row, this one counted in.
+    pub fn conflicted(&self, cluster: &ObjectRef<KvCluster>) -> u32 {
+        let mut all = self.0.lock();
+        all.get_mut(cluster).map_or(1, |remembered| {
+            remembered.conflicts = remembered.conflicts.saturating_add(1);
+            remembered.conflicts
+        })
+    }
+
+    /// Why a person was needed when something failed last.
+    pub fn stalled(&self, cluster: &ObjectRef<KvCluster>) -> Option<Stalled> {
+        self.0.lock().get(cluster)?.stalled.clone()
+    }
+
+    /// A person is needed.
+    pub fn stalls(&self, cluster: &ObjectRef<KvCluster>, stalled: Stalled) {
+        if let Some(remembered) = self.0.lock().get_mut(cluster) {
+            remembered.stalled = Some(stalled);
         }
     }
 
@@ -143,6 +223,8 @@ impl Memory {
     pub fn succeeded(&self, cluster: &ObjectRef<KvCluster>) {
         if let Some(remembered) = self.0.lock().get_mut(cluster) {
             remembered.failures = 0;
+            remembered.conflicts = 0;
+            remembered.stalled = None;
             remembered.rests_until = None;
         }
     }
@@ -165,8 +247,14 @@ impl Memory {
         all: &[Announce],
     ) -> Vec<Announce> {
         let clusters = self.0.lock();
-        let told = clusters.get(cluster).map(|remembered| &remembered.told);
+        let remembered = clusters.get(cluster);
+        let told = remembered.map(|remembered| &remembered.told);
+        let now = Instant::now();
         let lately = |one: &&Announce| {
+            let refused = remembered.and_then(|remembered| remembered.refused.get(&one.process));
+            if refused.is_some_and(|(_, until)| now < *until) {
+                return false;
+            }
             let told = told.and_then(|told| told.get(&one.process));
             let age = (placement.epoch(), placement.parts().address_revision);
             told.is_none_or(|(epoch, revision, at)| {
@@ -176,16 +264,32 @@ impl Memory {
         all.iter().filter(lately).cloned().collect()
     }
 
-    /// These were told.
-    pub fn told(&self, cluster: &ObjectRef<KvCluster>, placement: &Placement, all: Vec<Uuid>) {
+    /// Of `all`, these were told; the others are not tried again for a while that doubles.
+    pub fn told(
+        &self,
+        cluster: &ObjectRef<KvCluster>,
+        placement: &Placement,
+        all: &[Announce],
+        told: &[Uuid],
+    ) {
         if let Some(remembered) = self.0.lock().get_mut(cluster) {
             let (epoch, revision) = (placement.epoch(), placement.parts().address_revision);
             let now = Instant::now();
             remembered.told.retain(|_, (_, _, at)| at.elapsed() <= TOLD);
-            let told = all
-                .into_iter()
-                .map(|process| (process, (epoch, revision, now)));
-            remembered.told.extend(told);
+            let refused = &mut remembered.refused;
+            refused.retain(|process, _| all.iter().any(|one| one.process == *process));
+            for one in all {
+                if told.contains(&one.process) {
+                    refused.remove(&one.process);
+                    let told = (epoch, revision, now);
+                    remembered.told.insert(one.process, told);
+                } else {
+                    let (times, until) = refused.entry(one.process).or_insert((0, now));
+                    let pause = UNTOLD_MIN * 2_u32.pow((*times).min(16));
+                    *until = now + pause.min(UNTOLD_MAX);
+                    *times += 1;
+                }
+            }
         }
     }
 
@@ -193,7 +297,9 @@ impl Memory {
     /// doubles with every failure.
     pub fn failed(&self, cluster: &ObjectRef<KvCluster>, generation: i64, share: f64) -> Duration {
         let mut all = self.0.lock();
-        let remembered = all.entry(cluster.clone()).or_default();
+        let remembered = all
+            .entry(cluster.clone())
+            .or_insert_with(|| Remembered::of(""));
         remembered.failures = remembered.failures.saturating_add(1);
         let doublings = (remembered.failures - 1).min(16);
         let pause = (BACKOFF_MIN * 2_u32.pow(doublings)).min(BACKOFF_MAX);
@@ -232,6 +338,30 @@ mod tests {
         assert_eq!(memory.rest(&cluster, 2), None);
         memory.succeeded(&cluster);
         assert_eq!(memory.rest(&cluster, 1), None);
+    }
+
+    #[test]
+    fn who_takes_no_placement_is_told_again_after_pauses_that_grow() {
+        let (memory, cluster) = (Memory::default(), ObjectRef::new("a").within("b"));
+        memory.begin(&cluster, "1");
+        let placement = crate::fixtures::placement();
+        let one = |number| Announce {
+            pod: "p".to_owned(),
+            address: "a:1".to_owned(),
+            process: Uuid::from_u128(number),
+        };
+        let all = [one(1), one(2)];
+        assert_eq!(memory.untold(&cluster, &placement, &all), all);
+        memory.told(&cluster, &placement, &all, &[Uuid::from_u128(1)]);
+        assert_eq!(memory.untold(&cluster, &placement, &all), []);
+        assert_eq!(memory.untold(&cluster, &placement, &[one(3)]), [one(3)]);
+    }
+
+    #[test]
+    fn a_version_that_cannot_be_read_is_told_of_once() {
+        let (memory, cluster) = (Memory::default(), ObjectRef::new("a").within("b"));
+        let look = |version: &str| memory.is_first_look(&cluster, Some(version.to_owned()));
+        assert_eq!([look("1"), look("1"), look("2")], [true, false, true]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::{Context as _, Result, bail};
 use futures_util::StreamExt;
 use kube::{
     Client,
@@ -14,7 +15,7 @@ use kube::{
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
-    context::{Context, Memory},
+    context::Memory,
     http_client::HttpClient,
     lease::Leadership,
     metrics::Metrics,
@@ -50,8 +51,12 @@ pub struct Options {
     pub metrics: Metrics,
 }
 
-/// Looks after all clusters of a scope until `stop`, and lets what is under way finish.
-pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + Sync + 'static) {
+/// Looks after all clusters of a scope until `stop`, and lets what is under way finish. That a watch or the
+/// prober ends is an error: what is decided on would stand still.
+pub async fn run(
+    options: Options,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) -> Result<()> {
     let (triggers, mut news) = mpsc::channel(NEWS_MAX);
     let mut tasks = JoinSet::new();
     let caches = Caches::start(
@@ -64,7 +69,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + Sync 
     let (http, reports) = (HttpClient::default(), Reports::default());
     let pods = caches.pods.clone();
     tasks.spawn(prober::run(pods, http.clone(), reports.clone(), triggers));
-    let context = Context {
+    let context = crate::context::Context {
         client: options.client.clone(),
         http,
         caches,
@@ -80,7 +85,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + Sync 
     let news = futures_util::stream::poll_fn(move |context| news.poll_recv(context))
         .map(|cluster| cluster.into_kind_unchecked::<Watched>(()));
     let config = controller::Config::default().concurrency(options.concurrency);
-    Controller::new(clusters, watcher::Config::default())
+    let controlling = Controller::new(clusters, watcher::Config::default())
         .with_config(config)
         .reconcile_on(news)
         .graceful_shutdown_on(stop)
@@ -95,9 +100,16 @@ pub async fn run(options: Options, stop: impl Future<Output = ()> + Send + Sync 
                 Err(error) => log(&error),
             }
             std::future::ready(())
-        })
-        .await;
+        });
+    tokio::select! {
+        () = controlling => {}
+        Some(ended) = tasks.join_next() => {
+            ended.context("a watch or the prober ended")?;
+            bail!("a watch or the prober ended by itself");
+        }
+    }
     tasks.shutdown().await;
+    Ok(())
 }
 
 /// A failed reconciliation was logged where it failed; the rest is about watches.

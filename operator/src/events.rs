@@ -11,7 +11,7 @@ use kube::{
 };
 
 use crate::{
-    act::brief,
+    act::{REQUEST_MAX, brief},
     context::Context,
     crd::{ConditionType, KvCluster, KvClusterStatus, Operation, OperationState},
     plan::{Plan, placement::Step, placement::Why},
@@ -194,8 +194,13 @@ async fn publish_one(context: &Context, about: &ObjectReference, notice: Notice)
         note: Some(note),
         secondary: None,
     };
-    if let Err(error) = context.recorder.publish(&event, about).await {
-        let why = brief(&error);
-        tracing::warn!(why, "an Event could not be written");
+    let publish = context.recorder.publish(&event, about);
+    match tokio::time::timeout(REQUEST_MAX, publish).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            let why = brief(&error);
+            tracing::warn!(why, "an Event could not be written");
+        }
+        Err(_) => tracing::warn!("an Event could not be written: the API server did not answer"),
     }
 }

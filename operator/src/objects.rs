@@ -25,7 +25,7 @@ use k8s_openapi::{
 };
 
 pub use self::{
-    claims::ClaimOwnership,
+    claims::{ClaimOwnership, of_predecessor},
     server_set::{SECRET_FILE, SERVER_CONTAINER},
 };
 use crate::{

@@ -4,24 +4,31 @@ pub mod caches;
 pub mod held;
 pub mod prober;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{PersistentVolumeClaim, Pod},
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{PersistentVolumeClaim, Pod},
+    },
+    jiff::Timestamp,
 };
 use kube::{Resource, runtime::reflector::Store};
 
 use self::{caches::Caches, prober::Reports};
 use crate::{
     names::{Component, Names, claim_of},
-    observed::{BrokerPod, Observed, OwnedObjects, Recorded, ServerPod, name_of, pods::PodFacts},
+    observed::{
+        BrokerPod, Observed, OwnedObjects, Recorded, ServerPod, name_of,
+        pods::{PodFacts, Stage},
+    },
     validate::Validated,
 };
 
 /// Everything that is known of a cluster now, without asking anybody.
 pub fn observe(wanted: &Validated, caches: &Caches, reports: &Reports) -> Observed {
     let names = &wanted.names;
+    let now = Timestamp::now();
     let objects = owned(names, caches);
     let mut observed = Observed {
         recorded: Recorded::read(objects.config_maps.get(&names.placement())),
@@ -40,7 +47,7 @@ pub fn observe(wanted: &Validated, caches: &Caches, reports: &Reports) -> Observ
         }
         let mut facts = PodFacts::of(&pod);
         let claim = observed.objects.claims.get(&claim_of(&facts.name));
-        facts.add_to_trouble(claim.and_then(unbound));
+        facts.add_to_trouble(claim.and_then(unbound), age(&pod, now));
         match (component, names.ordinal_of(&facts.name)) {
             (Component::Server, Some(ordinal)) => {
                 let zone = caches.zone(facts.node.as_deref(), &wanted.spec.servers.zone_key);
@@ -52,6 +59,8 @@ pub fn observe(wanted: &Validated, caches: &Caches, reports: &Reports) -> Observ
                 };
                 observed.servers.insert(ordinal, pod);
             }
+            // One that was evicted stays as a record beside the one that came for it.
+            (Component::Broker, _) if facts.container == Stage::Ended => {}
             (Component::Broker, _) => {
                 let heard = reports.broker(&facts.uid);
                 observed.brokers.push(BrokerPod { pod: facts, heard });
@@ -61,6 +70,13 @@ pub fn observe(wanted: &Validated, caches: &Caches, reports: &Reports) -> Observ
     }
     observed.brokers.sort_by(|a, b| a.pod.name.cmp(&b.pod.name));
     observed
+}
+
+/// How long ago the pod was made, at most a clock's difference wrong.
+fn age(pod: &Pod, now: Timestamp) -> Duration {
+    let made = pod.metadata.creation_timestamp.as_ref();
+    let age = made.map(|made| now.duration_since(made.0).unsigned_abs());
+    age.unwrap_or_default()
 }
 
 /// What a claim waits for, if it has no volume yet.

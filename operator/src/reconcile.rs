@@ -3,6 +3,7 @@
 //! Reads as a table of contents. Only `observe` looks, only `act` and `status` write; what is
 //! decided in between is [`crate::plan`]'s.
 
+pub mod image;
 mod secret;
 mod write_status;
 
@@ -24,10 +25,8 @@ use crate::{
     act::{self, ActError, announce},
     context::Context,
     crd::KvCluster,
-    events,
-    names::Names,
-    objects,
-    observe::{caches::Caches, held, observe},
+    events, objects,
+    observe::{caches::NotReady, held, observe},
     observed::Observed,
     plan::{self, Plan, Stalled},
     status::{self, Moment},
@@ -36,6 +35,15 @@ use crate::{
 
 /// How soon to look again after a conflict: the copy of what was changed is there by then.
 const AFTER_CONFLICT: Duration = Duration::from_millis(300);
+
+/// Conflicts in a row that are taken for older copies; more of them have another reason.
+const CONFLICTS_MAX: u32 = 5;
+
+/// Failures in a row of which a person is told, whatever they are.
+const FAILURES_TOLD: u32 = 3;
+
+/// How long an operator that has just begun may say nothing of a cluster because it has not asked.
+const UNASKED_MAX: Duration = Duration::from_secs(10);
 
 /// How soon to look again while servers have not been asked: their first answers are news, this is
 /// for when one gets lost.
@@ -47,9 +55,9 @@ pub enum Error {
     /// Something could not be written.
     #[error(transparent)]
     Act(#[from] ActError),
-    /// The copies of what the API server has are gone: the operator is stopping.
-    #[error("the watches have ended")]
-    Watches(#[from] kube::runtime::reflector::store::WriterDropped),
+    /// There are no copies yet of what the API server has, or they are gone.
+    #[error(transparent)]
+    Watches(#[from] NotReady),
 }
 
 /// A `KvCluster` as it is watched. One that cannot be read, as after a rollback to an older definition,
@@ -61,27 +69,23 @@ pub async fn reconcile(watched: Arc<Watched>, context: Arc<Context>) -> Result<A
     let cluster = match &watched.0 {
         Ok(cluster) => cluster,
         Err(why) => {
-            events::unreadable(&watched, why, &context).await;
+            let reference = ObjectRef::from_obj(&*watched).into_kind_unchecked(());
+            let version = watched.meta().resource_version.clone();
+            if context.memory.is_first_look(&reference, version) {
+                events::unreadable(&watched, why, &context).await;
+            }
             return Ok(Action::await_change());
         }
     };
-    let reference = ObjectRef::from_obj(cluster);
-    let generation = cluster.metadata.generation.unwrap_or_default();
-    if let Some(rest) = context.memory.rest(&reference, generation) {
-        return Ok(Action::requeue(rest));
-    }
     let timer = context.metrics.reconcile_began();
     // On the heap: it holds everything that is known of a cluster.
     let done = Box::pin(turn(cluster, &context)).await;
     let outcome = match &done {
         Ok(_) => "success",
         Err(Error::Act(error)) => error.reason(),
-        Err(Error::Watches(_)) => "Stopping",
+        Err(Error::Watches(_)) => "NotListed",
     };
     context.metrics.reconcile_ended(timer, outcome);
-    if done.is_ok() {
-        context.memory.succeeded(&reference);
-    }
     done
 }
 
@@ -92,7 +96,9 @@ pub async fn reconcile(watched: Arc<Watched>, context: Arc<Context>) -> Result<A
 )]
 pub fn after_failure(cluster: Arc<Watched>, error: &Error, context: Arc<Context>) -> Action {
     let reference = ObjectRef::from_obj(&*cluster).into_kind_unchecked(());
-    if matches!(error, Error::Act(ActError::Conflict { .. })) {
+    if matches!(error, Error::Act(ActError::Conflict { .. }))
+        && context.memory.conflicted(&reference) <= CONFLICTS_MAX
+    {
         return Action::requeue(AFTER_CONFLICT);
     }
     let generation = cluster.meta().generation.unwrap_or_default();
@@ -113,7 +119,7 @@ async fn turn(cluster: &KvCluster, context: &Context) -> Result<Action, Error> {
     context
         .memory
         .begin(&reference, &cluster.uid().unwrap_or_default());
-    let image = image_in_use(cluster, &context.caches);
+    let image = image::in_use(cluster, &context.caches);
     let wanted = match validate(cluster, image.as_deref().unwrap_or(&context.default_image)) {
         Ok(wanted) => wanted,
         Err(why) => {
@@ -130,68 +136,94 @@ async fn turn(cluster: &KvCluster, context: &Context) -> Result<Action, Error> {
     let planned = Instant::now();
     let mut observed = observe(&wanted, &context.caches, &context.reports);
     held::fetch(&mut observed, &context.http).await;
-    let secret = secret::ensure(&wanted, context, &mut observed).await?;
+    let generation = cluster.metadata.generation.unwrap_or_default();
+    let rest = context.memory.rest(&reference, generation);
+    // What was refused a moment ago is not tried again at every event; all else goes on.
+    let (secret, refused) = match &rest {
+        Some(_) => (secret::known(&wanted, context, &observed), Ok(())),
+        None => match secret::ensure(&wanted, context, &mut observed).await {
+            Ok(secret) => (secret, Ok(())),
+            Err(error) => (None, Err(error)),
+        },
+    };
     let mut plan = plan::plan(&wanted, &observed);
-    let acted = carry_out(
-        &wanted,
-        (&observed, planned),
-        &plan,
-        secret.as_ref(),
-        context,
-    )
-    .await;
-    if secret.is_none() && !wanted.spec.paused {
-        plan.stalled = Some(Stalled {
-            reason: "SecretUnusable",
-            message: format!(
-                "Secret {} has no secret of 16 characters or more under the key `{}`: put back what \
-                 was there. Until then nothing is changed",
-                wanted.names.secret(),
-                objects::secret::KEY
-            ),
-        });
-    }
-    if let Err(error) = &acted
-        && error.is_refusal()
-    {
-        plan.stalled = Some(Stalled {
-            reason: error.reason(),
-            message: error.to_string(),
-        });
+    let turn = Turn {
+        planned,
+        secret: secret.as_ref(),
+        rests: rest.is_some(),
+    };
+    let acted = match refused {
+        Ok(()) => carry_out(&wanted, &observed, &plan, turn, context).await,
+        refused => refused,
+    };
+    if let Some(stalled) = stalled(&wanted, secret.as_ref(), &acted, (context, &reference)) {
+        plan.stalled = Some(stalled);
+    } else if rest.is_some() {
+        // Until it is tried again, what was refused still is.
+        plan.stalled = context.memory.stalled(&reference).or(plan.stalled);
     }
     // An operator that has just begun would say that all is lost, and a moment later that it is not.
-    if acted.is_ok() && plan.changes_nothing() && observed.is_unasked() {
+    let is_new = context.memory.age(&reference) < UNASKED_MAX;
+    if is_new && acted.is_ok() && plan.changes_nothing() && observed.is_unasked() {
         return Ok(Action::requeue(UNASKED));
     }
-    let is_done = acted.is_ok() && secret.is_some() && !wanted.spec.paused;
+    let is_done = acted.is_ok() && rest.is_none() && secret.is_some() && !wanted.spec.paused;
     let seen = (&observed, &plan, is_done.then_some(&plan));
     tell(cluster, &wanted, seen, context).await?;
     acted?;
+    if let Some(rest) = rest {
+        return Ok(Action::requeue(plan.recheck.min(rest)));
+    }
+    context.memory.succeeded(&reference);
     Ok(Action::requeue(plan.recheck))
 }
 
-/// The image that the servers have: a `KvCluster` that names none keeps it when the operator, and with
-/// it the default, is upgraded.
-pub fn image_in_use(cluster: &KvCluster, caches: &Caches) -> Option<String> {
-    let names = Names {
-        namespace: cluster.namespace()?,
-        cluster: cluster.name_any(),
-    };
-    let set = ObjectRef::new(&names.server()).within(&names.namespace);
-    let set = caches.stateful_sets.get(&set)?;
-    let containers = &set.spec.as_ref()?.template.spec.as_ref()?.containers;
-    let server = containers
-        .iter()
-        .find(|container| container.name == objects::SERVER_CONTAINER)?;
-    server.image.clone()
+/// What a turn goes by, beside the plan.
+struct Turn<'a> {
+    /// When what it was planned on was looked at.
+    planned: Instant,
+    /// The cluster's secret, if it has a usable one.
+    secret: Option<&'a Secret>,
+    /// Whether objects were refused a moment ago.
+    rests: bool,
+}
+
+/// Why a person is needed beyond what the plan says: no secret, or what the API server keeps refusing.
+fn stalled(
+    wanted: &Validated,
+    secret: Option<&Secret>,
+    acted: &Result<(), ActError>,
+    (context, reference): (&Context, &ObjectRef<KvCluster>),
+) -> Option<Stalled> {
+    let failures = context.memory.failures(reference);
+    match acted {
+        Err(error) if error.is_refusal() || failures >= FAILURES_TOLD => {
+            let stalled = Stalled {
+                reason: error.reason(),
+                message: error.to_string(),
+            };
+            context.memory.stalls(reference, stalled.clone());
+            return Some(stalled);
+        }
+        _ => {}
+    }
+    (secret.is_none() && !wanted.spec.paused && acted.is_ok()).then(|| Stalled {
+        reason: "SecretUnusable",
+        message: format!(
+            "Secret {} has no secret of 16 characters or more under the key `{}`: put back what \
+                 was there. Until then nothing is changed",
+            wanted.names.secret(),
+            objects::secret::KEY
+        ),
+    })
 }
 
 /// Acts on the plan, unless the cluster is paused.
 async fn carry_out(
     wanted: &Validated,
-    (observed, planned): (&Observed, Instant),
+    observed: &Observed,
     plan: &Plan,
-    secret: Option<&Secret>,
+    turn: Turn<'_>,
     context: &Context,
 ) -> Result<(), ActError> {
     let client = &context.client;
@@ -199,17 +231,28 @@ async fn carry_out(
         return act::release_claims(client, wanted, &plan.objects.claims).await;
     }
     // Without one no process would start, and a template that names none would restart them all.
-    let Some(secret) = secret else {
+    let Some(secret) = turn.secret else {
         return Ok(());
     };
-    let applied = act::objects(client, wanted, &observed.objects, &plan.objects).await;
+    let applied = if turn.rests {
+        None
+    } else {
+        Some(act::objects(client, wanted, &observed.objects, &plan.objects).await)
+    };
     act::record(client, wanted, plan).await?;
+    // Nothing is taken away while something that should be there is not.
+    let restarted = match &applied {
+        Some(Ok(())) => {
+            let age = (&context.leadership, turn.planned);
+            act::restart(client, wanted, plan, age).await
+        }
+        Some(Err(_)) | None => Ok(()),
+    };
     if let Some(placement) = plan.in_force(observed) {
         announce(wanted, placement, plan, secret, context).await;
     }
-    // Nothing is taken away while something that should be there is not.
-    applied?;
-    act::restart(client, wanted, plan, (&context.leadership, planned)).await
+    applied.unwrap_or(Ok(()))?;
+    restarted
 }
 
 /// Tells servers and brokers of the placement that is recorded.
@@ -229,7 +272,7 @@ async fn announce(
     let told = announce::announce(&context.http, secret, placement, &all).await;
     let (epoch, told_count) = (placement.epoch(), told.len());
     tracing::info!(cluster = %wanted.names, %epoch, told = told_count, of = all.len(), "announced");
-    context.memory.told(&reference, placement, told);
+    context.memory.told(&reference, placement, &all, &told);
 }
 
 /// Writes the status where it says something new, and an Event for each new decision in it.

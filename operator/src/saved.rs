@@ -25,7 +25,7 @@ use crate::{
     },
     observed::Observed,
     plan,
-    reconcile::image_in_use,
+    reconcile::image,
     validate::{Validated, validate},
 };
 
@@ -92,7 +92,7 @@ pub fn explain(directory: &Path, cluster: Option<&str>, image: &str) -> Result<S
     let saved = Saved::read(directory)?;
     let caches = saved.caches()?;
     let cluster = saved.cluster(cluster)?;
-    let in_use = image_in_use(&cluster, &caches);
+    let in_use = image::in_use(&cluster, &caches);
     let wanted = validate(&cluster, in_use.as_deref().unwrap_or(image))?;
     let reports = saved.reports(&caches)?;
     let mut observed = observe(&wanted, &caches, &reports);

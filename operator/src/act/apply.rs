@@ -8,7 +8,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
@@ -67,18 +67,21 @@ impl<'a> Applier<'a> {
         tracing::info!(object = what, "applying");
         let body = Patch::Apply(&desired);
         match ask(what.clone(), api.patch(name, &parameters, &body)).await {
-            Err(refused) if refused.is_invalid() && there.contains_key(name) => {
+            Err(refused) => {
+                let there = there.get(name).filter(|_| !refused.duplicates().is_empty());
+                let Some(there) = there else {
+                    return Err(refused);
+                };
                 tracing::info!(object = what, %refused, "putting whole lists back");
-                let body = Patch::Merge(whole_lists(desired));
+                let body = Patch::Merge(whole_lists(&desired, there, &refused.duplicates()));
                 let parameters = PatchParams {
                     field_manager: Some(FIELD_MANAGER.to_owned()),
                     ..PatchParams::default()
                 };
-                let patched = ask(what, api.patch(name, &parameters, &body)).await;
-                // Where that is refused too, the lists were not the reason.
-                patched.map(|_| ()).map_err(|_| refused)
+                ask(what, api.patch(name, &parameters, &body)).await?;
+                Ok(())
             }
-            applied => applied.map(|_| ()),
+            Ok(_) => Ok(()),
         }
     }
 }
@@ -142,16 +145,28 @@ where
     Ok((!is_done).then(|| format!("{} {name}", K::kind(&()))))
 }
 
-/// The body of a merge patch with the object, which replaces lists as a whole.
+/// The body of a merge patch that replaces the lists of these fields as a whole, if the object is still
+/// the one that was looked at.
 ///
 /// Applying merges a list by keys: where somebody changed the key of an entry, such as the number of a
 /// Service's port, it would stand there twice, and the API server refuses that for its name.
-fn whole_lists(mut desired: Value) -> Value {
-    if let Some(metadata) = desired["metadata"].as_object_mut() {
-        // Others may own it beside this cluster.
-        metadata.remove("ownerReferences");
+fn whole_lists(desired: &Value, there: &impl Resource, fields: &[&str]) -> Value {
+    let metadata = there.meta();
+    let mut body = json!({
+        "metadata": { "uid": metadata.uid, "resourceVersion": metadata.resource_version },
+    });
+    for field in fields {
+        let list = field.split('[').next().unwrap_or_default();
+        let pointer = format!("/{}", list.replace('.', "/"));
+        if let Some(value) = desired.pointer(&pointer) {
+            let mut at = &mut body;
+            for part in list.split('.') {
+                at = &mut at[part];
+            }
+            *at = value.clone();
+        }
     }
-    desired
+    body
 }
 
 /// The object as JSON, with a digest of itself: by it is noticed that a field is wanted no more.
@@ -210,6 +225,28 @@ mod tests {
         before.metadata.annotations = Some(BTreeMap::from([("x".to_owned(), "y".to_owned())]));
         let desired = marked(&account()).expect("it is JSON");
         assert!(!is_as_desired(&desired, &stored(&before)).expect("JSON"));
+    }
+
+    /// What others added elsewhere stays: only the list that was refused is replaced.
+    #[test]
+    fn a_list_with_a_changed_key_is_replaced_alone() {
+        let desired =
+            json!({"spec": {"ports": [{"port": 1}], "other": [2]}, "metadata": {"labels": {}}});
+        let mut there = account();
+        there.metadata.uid = Some("u".to_owned());
+        there.metadata.resource_version = Some("7".to_owned());
+        let body = whole_lists(
+            &desired,
+            &there,
+            &["spec.ports[1].name", "spec.ports[1]", "spec.no[0]"],
+        );
+        assert_eq!(
+            body,
+            json!({
+                "metadata": {"uid": "u", "resourceVersion": "7"},
+                "spec": {"ports": [{"port": 1}]}
+            })
+        );
     }
 
     #[test]

@@ -13,6 +13,9 @@ pub fn covers(desired: &Value, there: &Value) -> bool {
     match (desired, there) {
         (Value::Object(desired), Value::Object(there)) => {
             desired.iter().all(|(key, desired)| match there.get(key) {
+                Some(there) if is_whole(key) => {
+                    is_same_size(desired, there) && covers(desired, there)
+                }
                 Some(there) => covers(desired, there),
                 None => is_nothing(desired),
             })
@@ -26,14 +29,28 @@ pub fn covers(desired: &Value, there: &Value) -> bool {
     }
 }
 
+/// Fields to which nobody adds without changing what they mean: one more label in a selector chooses fewer
+/// pods, one more rule lets more in.
+fn is_whole(key: &str) -> bool {
+    matches!(key, "selector" | "ingress" | "nodeSelector" | "tolerations")
+}
+
+fn is_same_size(desired: &Value, there: &Value) -> bool {
+    match (desired, there) {
+        (Value::Object(desired), Value::Object(there)) => desired.len() == there.len(),
+        (Value::Array(desired), Value::Array(there)) => desired.len() == there.len(),
+        _ => true,
+    }
+}
+
 /// What the API server does not keep.
 fn is_nothing(value: &Value) -> bool {
     match value {
-        Value::Null | Value::Bool(false) => true,
+        Value::Null => true,
         Value::Array(list) => list.is_empty(),
         Value::Object(map) => map.is_empty(),
         Value::String(text) => text.is_empty(),
-        Value::Bool(true) | Value::Number(_) => false,
+        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -87,6 +104,20 @@ mod tests {
         }
     }
 
+    /// A Service whose selector somebody narrowed has no endpoints, a policy with one more rule a hole.
+    #[test]
+    fn what_chooses_and_what_lets_in_is_wanted_whole() {
+        let desired =
+            json!({"spec": {"selector": {"app": "x"}, "ingress": [{"ports": [{"port": 1}]}]}});
+        assert!(covers(&desired, &desired));
+        for there in [
+            json!({"spec": {"selector": {"app": "x", "b": "c"}, "ingress": [{"ports": [{"port": 1}]}]}}),
+            json!({"spec": {"selector": {"app": "x"}, "ingress": [{"ports": [{"port": 1}]}, {}]}}),
+        ] {
+            assert!(!covers(&desired, &there), "{there}");
+        }
+    }
+
     #[test]
     fn amounts_are_compared_by_value() {
         let desired = json!({"cpu": "0.5", "memory": "1Gi"});
@@ -99,8 +130,10 @@ mod tests {
 
     #[test]
     fn nothing_is_covered_by_what_is_not_there() {
-        let desired = json!({"a": {}, "b": [], "c": false, "d": "", "e": null});
+        let desired = json!({"a": {}, "b": [], "d": "", "e": null});
         assert!(covers(&desired, &json!({})));
+        let forbidden = json!({"allowPrivilegeEscalation": false});
+        assert!(!covers(&forbidden, &json!({})));
         assert!(!covers(&json!({"a": {"b": 0}}), &json!({})));
     }
 

@@ -10,7 +10,7 @@ use std::fmt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What the operator sees and does.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -50,7 +50,11 @@ pub struct KvClusterStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<MemberState>,
     /// What the operator does or waits for, and why.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "known_operations"
+    )]
     pub operations: Vec<Operation>,
     /// Standard conditions, by type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -119,6 +123,19 @@ pub struct Operation {
     pub member: String,
     /// Why it waits, or what it does, for people.
     pub message: String,
+}
+
+/// Those that this operator knows: a newer one may have written others before it was rolled back, and a
+/// status is no reason not to read a `KvCluster`.
+fn known_operations<'de, D>(deserializer: D) -> Result<Vec<Operation>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let all = Vec::<serde_json::Value>::deserialize(deserializer)?;
+    let known = all.into_iter();
+    Ok(known
+        .filter_map(|operation| serde_json::from_value(operation).ok())
+        .collect())
 }
 
 /// What an operation is.
@@ -194,5 +211,21 @@ impl ConditionType {
 impl fmt::Display for ConditionType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn operations_of_a_newer_operator_are_left_out() {
+        let known = json!({"kind": "Restart", "state": "Waiting", "message": "m"});
+        let status = json!({"operations": [{"kind": "Fly", "state": "Up", "message": "m"}, known]});
+        let status: KvClusterStatus = serde_json::from_value(status).expect("it is read");
+        let kinds: Vec<_> = status.operations.iter().map(|one| one.kind).collect();
+        assert_eq!(kinds, [OperationKind::Restart]);
     }
 }

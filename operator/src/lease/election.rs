@@ -65,6 +65,8 @@ pub struct Election {
     /// When the Lease was last written by this candidate: counted from before the request.
     renewed: Option<Instant>,
     asked: Option<Instant>,
+    /// Since when there is no Lease.
+    gone: Option<Instant>,
     gives_up: bool,
 }
 
@@ -77,6 +79,7 @@ impl Election {
             last: None,
             renewed: None,
             asked: None,
+            gone: None,
             gives_up: false,
         }
     }
@@ -91,12 +94,9 @@ impl Election {
         // From before the write: that it takes long must not make leadership longer.
         self.asked = Some(now);
         let Some(lease) = lease else {
-            return if self.gives_up {
-                Act::Wait
-            } else {
-                Act::Create
-            };
+            return self.look_at_none(now);
         };
+        self.gone = None;
         let since = match &self.last {
             Some((last, since)) if *last == lease => *since,
             _ => now,
@@ -109,6 +109,24 @@ impl Election {
             (true, _) => Act::Write,
             (false, false) if is_free => Act::Write,
             (false, _) => Act::Wait,
+        }
+    }
+
+    /// There is no Lease. If there was one, whoever held it may not know yet: it is waited for as if it were
+    /// still there.
+    fn look_at_none(&mut self, now: Instant) -> Act {
+        let since = *self.gone.get_or_insert(now);
+        let held = self
+            .last
+            .as_ref()
+            .filter(|(last, _)| !last.holder.is_empty() && last.holder != self.me);
+        let wait = held.map_or(Duration::ZERO, |(last, _)| {
+            last.duration.unwrap_or(self.terms.duration)
+        });
+        if self.gives_up || now.duration_since(since) < wait {
+            Act::Wait
+        } else {
+            Act::Create
         }
     }
 

@@ -6,7 +6,12 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
-use crate::{crd::RetentionPolicy, observed::Observed, validate::Validated};
+use crate::{
+    act::own::Owner,
+    crd::RetentionPolicy,
+    observed::{Observed, OwnedObjects},
+    validate::Validated,
+};
 
 /// The owner that a claim should name.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +24,15 @@ pub struct ClaimOwnership {
     pub owner: Option<OwnerReference>,
 }
 
+/// A claim that belongs to a `KvCluster` of this name that is gone, and goes too. A pod that took it up
+/// would lose it again.
+pub fn of_predecessor<'a>(wanted: &Validated, observed: &'a OwnedObjects) -> Option<&'a str> {
+    let claims = observed.claims.iter();
+    let mut ours = claims.filter(|(name, _)| wanted.names.ordinal_of_claim(name).is_some());
+    let found = ours.find(|(_, claim)| Owner::of(&claim.metadata, wanted) == Owner::Predecessor);
+    found.map(|(name, _)| name.as_str())
+}
+
 /// Claims whose owner is not what it should be.
 pub(super) fn build(wanted: &Validated, observed: &Observed) -> Vec<ClaimOwnership> {
     let goes = wanted.spec.servers.storage.retention_policy == RetentionPolicy::Delete;
@@ -27,6 +41,7 @@ pub(super) fn build(wanted: &Validated, observed: &Observed) -> Vec<ClaimOwnersh
         // By name, not by label alone: a copy of a claim carries its labels too.
         .filter(|(name, _)| wanted.names.ordinal_of_claim(name).is_some())
         .filter(|(_, claim)| claim.metadata.deletion_timestamp.is_none())
+        .filter(|(_, claim)| Owner::of(&claim.metadata, wanted) != Owner::Predecessor)
         .filter_map(|(name, claim)| {
             let mut owners = claim.metadata.owner_references.iter().flatten();
             let is_owned = owners.any(|owner| owner.uid == wanted.owner.uid);

@@ -4,7 +4,7 @@
 //! reported as the `KvCluster` that it belongs to. A watch that fails goes on with backoff, and
 //! nothing is decided before every one has brought its first list.
 
-use std::{fmt::Debug, hash::Hash};
+use std::{fmt::Debug, hash::Hash, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt};
 use k8s_openapi::api::{
@@ -79,6 +79,30 @@ pub struct Caches {
     pub nodes: Option<Store<PartialObjectMeta<Node>>>,
 }
 
+/// How long a watch may take for its first list.
+const LIST_MAX: Duration = Duration::from_secs(30);
+
+/// A watch has not brought its first list.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{kinds} could not be listed within {} s: see the log for why, and whether the operator may list and \
+     watch them",
+    LIST_MAX.as_secs()
+)]
+pub struct NotReady {
+    kinds: &'static str,
+}
+
+async fn first_list<K>(store: &Store<K>, kinds: &'static str) -> Result<(), NotReady>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    match tokio::time::timeout(LIST_MAX, store.wait_until_ready()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(NotReady { kinds }),
+    }
+}
+
 /// A copy that no watch keeps up to date.
 pub trait Fill<K> {
     /// A copy of just these.
@@ -108,6 +132,24 @@ pub enum Nodes {
 }
 
 impl Caches {
+    /// Copies of nothing.
+    #[cfg(test)]
+    pub(crate) fn empty() -> Self {
+        Self {
+            secrets: Store::filled(Vec::new()),
+            accounts: Store::filled(Vec::new()),
+            services: Store::filled(Vec::new()),
+            config_maps: Store::filled(Vec::new()),
+            stateful_sets: Store::filled(Vec::new()),
+            deployments: Store::filled(Vec::new()),
+            budgets: Store::filled(Vec::new()),
+            policies: Store::filled(Vec::new()),
+            claims: Store::filled(Vec::new()),
+            pods: Store::filled(Vec::new()),
+            nodes: None,
+        }
+    }
+
     /// Starts the watches as tasks of `tasks`.
     pub fn start(
         client: &Client,
@@ -138,19 +180,19 @@ impl Caches {
     }
 
     /// Waits until every watch has brought its first list.
-    pub async fn ready(&self) -> Result<(), reflector::store::WriterDropped> {
-        self.secrets.wait_until_ready().await?;
-        self.accounts.wait_until_ready().await?;
-        self.services.wait_until_ready().await?;
-        self.config_maps.wait_until_ready().await?;
-        self.stateful_sets.wait_until_ready().await?;
-        self.deployments.wait_until_ready().await?;
-        self.budgets.wait_until_ready().await?;
-        self.policies.wait_until_ready().await?;
-        self.claims.wait_until_ready().await?;
-        self.pods.wait_until_ready().await?;
+    pub async fn ready(&self) -> Result<(), NotReady> {
+        first_list(&self.secrets, "Secrets").await?;
+        first_list(&self.accounts, "ServiceAccounts").await?;
+        first_list(&self.services, "Services").await?;
+        first_list(&self.config_maps, "ConfigMaps").await?;
+        first_list(&self.stateful_sets, "StatefulSets").await?;
+        first_list(&self.deployments, "Deployments").await?;
+        first_list(&self.budgets, "PodDisruptionBudgets").await?;
+        first_list(&self.policies, "NetworkPolicies").await?;
+        first_list(&self.claims, "PersistentVolumeClaims").await?;
+        first_list(&self.pods, "Pods").await?;
         if let Some(nodes) = &self.nodes {
-            nodes.wait_until_ready().await?;
+            first_list(nodes, "Nodes").await?;
         }
         Ok(())
     }

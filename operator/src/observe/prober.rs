@@ -38,7 +38,7 @@ const AT_ONCE: usize = 64;
 
 /// What servers and brokers last said, by the UID of their pods; cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Reports(Arc<RwLock<HashMap<String, Report>>>);
+pub struct Reports(Arc<RwLock<HashMap<String, (Report, Instant)>>>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Report {
@@ -50,7 +50,8 @@ impl Reports {
     /// What the server in this pod last said.
     pub fn server(&self, uid: &str) -> Heard {
         match self.0.read().get(uid) {
-            Some(Report::Server(heard)) => heard.clone(),
+            Some((Report::Server(heard), at)) if is_fresh(heard, *at) => heard.clone(),
+            Some((Report::Server(_), _)) => Heard::Silent("it was not heard lately".to_owned()),
             _ => Heard::NotYet,
         }
     }
@@ -58,22 +59,34 @@ impl Reports {
     /// As if the server in this pod had said so.
     pub fn put_server(&self, uid: &str, status: MemberStatus) {
         let report = Report::Server(Heard::Answer(Box::new(status)));
-        self.0.write().insert(uid.to_owned(), report);
+        self.0
+            .write()
+            .insert(uid.to_owned(), (report, Instant::now()));
     }
 
     /// As if the broker in this pod had said so.
     pub fn put_broker(&self, uid: &str, status: BrokerStatus) {
         let report = Report::Broker(Some(Box::new(status)));
-        self.0.write().insert(uid.to_owned(), report);
+        self.0
+            .write()
+            .insert(uid.to_owned(), (report, Instant::now()));
     }
 
     /// What the broker in this pod last said.
     pub fn broker(&self, uid: &str) -> Option<BrokerStatus> {
         match self.0.read().get(uid) {
-            Some(Report::Broker(heard)) => heard.as_deref().cloned(),
+            Some((Report::Broker(heard), _)) => heard.as_deref().cloned(),
             _ => None,
         }
     }
+}
+
+/// Oldest answer of a server by which anything is decided: it is asked far more often, so an older one
+/// means that asking has stopped.
+const ANSWER_AGE_MAX: Duration = Duration::from_secs(20);
+
+fn is_fresh(heard: &Heard, at: Instant) -> bool {
+    heard.answer().is_none() || at.elapsed() <= ANSWER_AGE_MAX
 }
 
 /// Somebody to ask.
@@ -104,7 +117,11 @@ pub async fn run(pods: Store<Pod>, http: HttpClient, reports: Reports, triggers:
                 }
             }
             Some(done) = asking.join_next() => {
-                let Ok((target, report)) = done else { continue };
+                let (target, report) = match done {
+                    Ok(done) => done,
+                    // What it was asked for would wait for ever: end, and with it the operator.
+                    Err(error) => return tracing::error!(%error, "asking a pod failed"),
+                };
                 schedule.answered(&target.uid, mood(&report), Instant::now());
                 let is_news = note(&reports, &target.uid, report);
                 if is_news && triggers.send(target.cluster).await.is_err() {
@@ -180,8 +197,8 @@ fn note(reports: &Reports, uid: &str, report: Report) -> bool {
     let mut reports = reports.0.write();
     let is_news = reports
         .get(uid)
-        .is_none_or(|before| gist(before) != gist(&report));
-    reports.insert(uid.to_owned(), report);
+        .is_none_or(|(before, _)| gist(before) != gist(&report));
+    reports.insert(uid.to_owned(), (report, Instant::now()));
     is_news
 }
 

@@ -1,5 +1,7 @@
 //! Pods, reduced to what decides.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use kvcore::status::BrokerStatus;
 
@@ -38,6 +40,8 @@ pub struct PodFacts {
     pub node: Option<String>,
     /// Whether Kubernetes calls it ready.
     pub ready: bool,
+    /// What its container is about.
+    pub container: Stage,
     /// Whether it is being deleted.
     pub leaving: bool,
     /// Revision of the template that it was made of.
@@ -48,6 +52,18 @@ pub struct PodFacts {
     pub trouble: Option<Trouble>,
 }
 
+/// What a pod's container is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stage {
+    /// It is not there yet, or between two starts.
+    #[default]
+    Waits,
+    /// It runs.
+    Runs,
+    /// It has ended for good, and its pod with it.
+    Ended,
+}
+
 /// Why a pod does not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
@@ -56,6 +72,12 @@ pub struct Trouble {
     /// Kubernetes' sentence about it.
     pub message: String,
 }
+
+/// How long a claim may wait for its volume before somebody should look.
+const CLAIM_MAX: Duration = Duration::from_secs(15);
+
+/// How long a pod may take to have its container, pulling its image counted in.
+const START_MAX: Duration = Duration::from_mins(3);
 
 /// Annotation of pods with a digest of the secret that they were made with.
 pub const SECRET_DIGEST: &str = "kvasir.dev/secret-digest";
@@ -88,6 +110,7 @@ impl PodFacts {
                 .filter(|ip| !ip.is_empty()),
             node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
             ready: status.is_some_and(is_ready),
+            container: status.map(stage).unwrap_or_default(),
             leaving: metadata.deletion_timestamp.is_some(),
             revision: text(&metadata.labels, REVISION),
             secret: text(&metadata.annotations, SECRET_DIGEST),
@@ -95,13 +118,28 @@ impl PodFacts {
         }
     }
 
-    /// Says more of why the pod is not scheduled, before Kubernetes' own words.
-    pub fn add_to_trouble(&mut self, more: Option<String>) {
-        if let (Some(trouble), Some(more)) = (&mut self.trouble, more)
-            && trouble.reason == UNSCHEDULABLE
-        {
-            let message = format!("{more}; {}", trouble.message);
-            trouble.message = message.chars().take(MESSAGE_CHARS_MAX).collect();
+    /// Says what its claim waits for, before Kubernetes' own words, and that a pod which has long been made
+    /// has no container yet.
+    pub fn add_to_trouble(&mut self, claim: Option<String>, age: Duration) {
+        let is_named = |trouble: &Trouble| trouble.reason == UNSCHEDULABLE;
+        let waits = self.container == Stage::Waits && !self.leaving;
+        match (&mut self.trouble, claim) {
+            (Some(trouble), Some(claim)) if is_named(trouble) => {
+                trouble.message = format!("{claim}; {}", trouble.message);
+            }
+            (None, Some(claim)) if waits && age > CLAIM_MAX => {
+                self.trouble = Some(trouble_of(Some("ClaimNotBound"), Some(&claim)));
+            }
+            (None, None) if waits && age > START_MAX => {
+                let name = &self.name;
+                let look =
+                    format!("its container is not there yet: see kubectl describe pod {name}");
+                self.trouble = Some(trouble_of(Some("NotStarted"), Some(&look)));
+            }
+            _ => {}
+        }
+        if let Some(trouble) = &mut self.trouble {
+            trouble.message = trouble.message.chars().take(MESSAGE_CHARS_MAX).collect();
         }
     }
 
@@ -117,6 +155,18 @@ fn is_ready(status: &PodStatus) -> bool {
         .iter()
         .flatten()
         .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn stage(status: &PodStatus) -> Stage {
+    if matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")) {
+        return Stage::Ended;
+    }
+    let mut containers = status.container_statuses.iter().flatten();
+    let runs = containers.any(|container| {
+        let state = container.state.as_ref();
+        state.is_some_and(|state| state.running.is_some())
+    });
+    if runs { Stage::Runs } else { Stage::Waits }
 }
 
 /// What keeps the pod from running: its container first, since that is nearest to the cause.

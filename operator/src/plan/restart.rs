@@ -1,7 +1,8 @@
 //! Which server pods are deleted so that they are made anew from the present template.
 //!
 //! One at a time, the highest ordinal first, and only while every slot keeps its quorums without
-//! it. A pod that serves nothing anyway is no loss, so it does not wait for the others.
+//! it. A pod that serves nothing anyway is no loss, so it does not wait for the others. None is
+//! deleted whose volume would go with it.
 
 use std::fmt;
 
@@ -10,7 +11,8 @@ use kvcore::placement::Placement;
 use super::good::Good;
 use crate::{
     crd::{Operation, OperationKind, OperationState},
-    observed::{Observed, ServerPod},
+    names::claim_of,
+    observed::{Observed, ServerPod, pods::Stage},
     validate::Validated,
 };
 
@@ -38,16 +40,20 @@ pub(super) fn decide(
     observed: &Observed,
     in_force: Option<&Placement>,
 ) -> Restarts {
+    let mut restarts = Restarts {
+        now: Vec::new(),
+        operations: doomed(observed).map(keep).collect(),
+    };
     let Some(template) = Template::of(wanted, observed) else {
-        return Restarts::default();
+        return restarts;
     };
     let outdated: Vec<&ServerPod> = observed
         .servers
         .values()
         .rev()
         .filter(|pod| !pod.pod.leaving && template.is_outdated(pod))
+        .filter(|pod| has_claim(pod, observed))
         .collect();
-    let mut restarts = Restarts::default();
     for pod in &outdated {
         let why = if template.has_another_secret(pod) {
             "it has a secret that is no more"
@@ -61,7 +67,9 @@ pub(super) fn decide(
     if !restarts.now.is_empty() {
         return restarts;
     }
-    let Some(next) = outdated.first() else {
+    // Whom Kubernetes does not call ready is nearest to serving nothing.
+    let unready = outdated.iter().find(|pod| !pod.pod.ready);
+    let Some(next) = unready.or(outdated.first()) else {
         return restarts;
     };
     match why_not(next, observed, in_force) {
@@ -116,9 +124,37 @@ impl<'a> Template<'a> {
     }
 }
 
+/// Pods whose claims are being deleted: Kubernetes keeps a claim, and what is on it, until its pod ends.
+fn doomed(observed: &Observed) -> impl Iterator<Item = &ServerPod> {
+    let pods = observed.servers.values();
+    pods.filter(|pod| {
+        let claim = observed.objects.claims.get(&claim_of(&pod.pod.name));
+        claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some())
+    })
+}
+
+fn keep(pod: &ServerPod) -> Operation {
+    let claim = claim_of(&pod.pod.name);
+    Operation {
+        kind: OperationKind::Restart,
+        state: OperationState::Blocked,
+        member: pod.pod.name.clone(),
+        message: format!(
+            "PersistentVolumeClaim {claim} is being deleted, and what is on it goes when this pod ends: \
+             it is not restarted. Copy what it holds before anything else happens to it"
+        ),
+    }
+}
+
+/// Whether what the pod has stored is there when it comes back.
+fn has_claim(pod: &ServerPod, observed: &Observed) -> bool {
+    let claim = observed.objects.claims.get(&claim_of(&pod.pod.name));
+    claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none())
+}
+
 /// Whether clients lose nothing when the pod goes: its server does not answer, or has no slots.
 fn serves_nothing(pod: &ServerPod) -> bool {
-    let starts = pod.pod.trouble.is_some() && pod.heard.answer().is_none();
+    let starts = pod.pod.container != Stage::Runs && !pod.pod.ready && pod.heard.answer().is_none();
     let is_blank = pod
         .heard
         .answer()
@@ -128,17 +164,22 @@ fn serves_nothing(pod: &ServerPod) -> bool {
 
 /// Why the pod cannot be restarted now.
 fn why_not(next: &ServerPod, observed: &Observed, in_force: Option<&Placement>) -> Option<String> {
-    let Some(placement) = in_force else {
-        return Some("waits until there is a placement: nobody knows what it holds".to_owned());
-    };
     let leaving = observed.servers.values().find(|pod| pod.pod.leaving);
     if let Some(leaving) = leaving {
         return Some(format!("waits until {} is back", leaving.pod.name));
     }
+    let says_ready = next.heard.answer().is_some_and(|status| status.ready);
+    if !says_ready && !next.pod.ready {
+        // Nothing counts on it: with it gone there are as many good copies as before.
+        return None;
+    }
+    let Some(placement) = in_force else {
+        return Some("waits until there is a placement: nobody knows what it holds".to_owned());
+    };
     // Kubernetes hears it a probe later, and counts by that what may be evicted.
     let late = observed.servers.values().find(|pod| {
         let says_ready = pod.heard.answer().is_some_and(|status| status.ready);
-        pod.pod.uid != next.pod.uid && says_ready && !pod.pod.ready
+        pod.pod.uid != next.pod.uid && says_ready && !pod.pod.ready && next.pod.ready
     });
     if let Some(late) = late {
         return Some(format!(

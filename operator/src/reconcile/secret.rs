@@ -33,8 +33,16 @@ pub(super) async fn ensure(
         let made = make(wanted, context, &reference).await?;
         observed.objects.secrets.insert(name.clone(), made);
     }
-    let text = observed.objects.secrets.get(&name).and_then(secret::text);
-    Ok(text.and_then(|text| context.memory.saw_secret(&reference, text)))
+    Ok(known(wanted, context, observed))
+}
+
+/// The secret as it is there, without making one.
+pub(super) fn known(wanted: &Validated, context: &Context, observed: &Observed) -> Option<Secret> {
+    let reference =
+        ObjectRef::<KvCluster>::new(&wanted.names.cluster).within(&wanted.names.namespace);
+    let there = observed.objects.secrets.get(&wanted.names.secret());
+    let text = there.and_then(secret::text)?;
+    context.memory.saw_secret(&reference, text)
 }
 
 /// Makes the Secret, with the text that it had before if that is known.

@@ -203,8 +203,21 @@ impl Facts<'_> {
                 let message = format!("{pod}: {} {}", trouble.reason, trouble.message);
                 yes("PodNotRunning", message.trim_end())
             }
-            None => no("NothingInTheWay", "nothing needs a person"),
+            None => match self.replica_failure() {
+                Some(message) => yes("PodNotMade", message),
+                None => no("NothingInTheWay", "nothing needs a person"),
+            },
         }
+    }
+
+    /// Why Kubernetes makes no broker pod, such as a quota or an admission that refuses.
+    fn replica_failure(&self) -> Option<String> {
+        let deployments = &self.observed.objects.deployments;
+        let brokers = deployments.get(&self.wanted.names.broker())?;
+        let mut conditions = brokers.status.as_ref()?.conditions.iter().flatten();
+        let failure = conditions
+            .find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;
+        failure.message.clone()
     }
 
     fn available(&self) -> Says {

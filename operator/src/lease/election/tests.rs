@@ -44,6 +44,16 @@ fn anothers_lease_is_left_until_nobody_wrote_it_for_its_duration() {
     assert_eq!(b.look(Some(lease("a", 2)), start + seconds(30)), Act::Write);
 }
 
+/// Its holder goes on until its next renewal fails.
+#[test]
+fn a_lease_that_somebody_deleted_is_made_anew_only_after_its_duration() {
+    let (start, mut b) = (Instant::now(), Election::new("b".into(), Terms::default()));
+    assert_eq!(b.look(Some(lease("a", 1)), start), Act::Wait);
+    assert_eq!(b.look(None, start + seconds(1)), Act::Wait);
+    assert_eq!(b.look(None, start + seconds(15)), Act::Wait);
+    assert_eq!(b.look(None, start + seconds(16)), Act::Create);
+}
+
 #[test]
 fn a_lease_that_was_given_up_is_taken_at_once() {
     let start = Instant::now();

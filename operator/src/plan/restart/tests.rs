@@ -1,15 +1,19 @@
 //! Which pods are restarted, and what the next one waits for.
 
 use k8s_openapi::{
-    api::apps::v1::{StatefulSet, StatefulSetStatus},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    api::{
+        apps::v1::{StatefulSet, StatefulSetStatus},
+        core::v1::PersistentVolumeClaim,
+    },
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+    jiff::Timestamp,
 };
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     fixtures::{answer, blank, settled, validated},
-    observed::{Heard, pods::Trouble},
+    observed::Heard,
     plan::plan,
 };
 
@@ -32,6 +36,9 @@ fn outdated() -> Observed {
     sets.insert(validated().names.server(), set);
     for pod in observed.servers.values_mut() {
         pod.pod.revision = "old".to_owned();
+        pod.pod.container = Stage::Runs;
+        let claims = &mut observed.objects.claims;
+        claims.insert(claim_of(&pod.pod.name), PersistentVolumeClaim::default());
     }
     observed
 }
@@ -100,15 +107,72 @@ fn pods_that_serve_nothing_wait_for_nobody() {
     for ordinal in 0..2 {
         let pod = pod(&mut observed, ordinal);
         pod.heard = Heard::Silent("refused".to_owned());
-        pod.pod.trouble = Some(Trouble {
-            reason: "CrashLoopBackOff".to_owned(),
-            message: String::new(),
-        });
+        (pod.pod.container, pod.pod.ready) = (Stage::Waits, false);
     }
     assert_eq!(restarted(&observed), ["carts-server-1", "carts-server-0"]);
     let mut observed = outdated();
     pod(&mut observed, 0).heard = answer(blank(0));
     assert_eq!(restarted(&observed), ["carts-server-0"]);
+}
+
+/// A claim that is being deleted goes with its pod, and with it what is stored on it.
+#[test]
+fn no_pod_is_restarted_whose_volume_would_go_with_it() {
+    let mut observed = outdated();
+    let doom = |observed: &mut Observed, ordinal: i32| {
+        let claim = observed
+            .objects
+            .claims
+            .get_mut(&validated().names.claim(ordinal));
+        let claim = claim.expect("there are three");
+        claim.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+    };
+    doom(&mut observed, 2);
+    assert_eq!(restarted(&observed), ["carts-server-1"]);
+    for ordinal in 0..2 {
+        doom(&mut observed, ordinal);
+    }
+    assert!(waits_for(&observed).contains("data-carts-server-0 is being deleted"));
+    for pod in observed.servers.values_mut() {
+        pod.pod.secret = "another".to_owned();
+        (pod.pod.container, pod.pod.ready) = (Stage::Waits, false);
+        pod.heard = Heard::Silent("refused".to_owned());
+    }
+    assert_eq!(restarted(&observed), [""; 0]);
+    observed.objects.claims.clear();
+    assert_eq!(
+        restarted(&observed),
+        [""; 0],
+        "nor one whose claim is not seen"
+    );
+}
+
+/// A template that lets no server start is mended even where there is no quorum to keep.
+#[test]
+fn servers_on_which_nothing_counts_are_restarted_one_by_one_without_a_quorum() {
+    let mut observed = outdated();
+    for ordinal in 1..3 {
+        let pod = pod(&mut observed, ordinal);
+        pod.heard = Heard::Silent("refused".to_owned());
+        pod.pod.ready = false;
+    }
+    assert_eq!(restarted(&observed), ["carts-server-2"]);
+    pod(&mut observed, 2).pod.leaving = true;
+    assert!(waits_for(&observed).contains("carts-server-2 is back"));
+    pod(&mut observed, 2).pod.leaving = false;
+    pod(&mut observed, 2).pod.revision = "new".to_owned();
+    observed.recorded = crate::observed::Recorded::Absent;
+    assert_eq!(restarted(&observed), ["carts-server-1"]);
+}
+
+/// Two that are outdated and not called ready must not wait for each other.
+#[test]
+fn whom_kubernetes_does_not_call_ready_goes_first() {
+    let mut observed = outdated();
+    for ordinal in 0..2 {
+        pod(&mut observed, ordinal).pod.ready = false;
+    }
+    assert_eq!(restarted(&observed), ["carts-server-1"]);
 }
 
 proptest! {
@@ -143,7 +207,11 @@ proptest! {
                 }
             }
         }
-        if !restarts.is_empty() {
+        let counts = |pod: &ServerPod| {
+            pod.pod.ready || pod.heard.answer().is_some_and(|status| status.ready)
+        };
+        let mut pods = observed.servers.values();
+        if pods.any(|pod| restarts.contains(&pod.pod.name) && counts(pod)) {
             prop_assert_eq!(good.slot_without_quorum(&placement), None);
         }
     }
