@@ -48,6 +48,17 @@ impl Samples {
         )
     }
 
+    /// This less that, turn by turn.
+    pub(crate) fn less(&self, that: &Self) -> Self {
+        let pairs = self.0.iter().zip(&that.0);
+        Self(pairs.map(|(this, that)| this - that).collect())
+    }
+
+    /// So many times this.
+    pub(crate) fn times(&self, factor: f64) -> Self {
+        self.0.iter().map(|sample| sample * factor).collect()
+    }
+
     /// Median and spread, each written by `write`.
     pub(crate) fn shown(&self, write: impl Fn(f64) -> String) -> String {
         let (least, greatest) = self.spread();
@@ -233,6 +244,8 @@ mod tests {
     fn figures_are_read_by_people() {
         assert_eq!(whole(1_234_567.4), "1,234,567");
         let samples: Samples = [4.0, 1.0, 3.0, 2.0].into_iter().collect();
+        let ones: Samples = [1.0; 4].into_iter().collect();
+        assert!((samples.less(&ones).times(10.0).median() - 15.0).abs() < 1e-9);
         assert_eq!(
             samples.shown(|ratio| format!("{ratio:.2}")),
             "2.50 (1.00–4.00)"

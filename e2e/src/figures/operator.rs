@@ -39,7 +39,7 @@ pub(super) fn measure(world: &World, effort: Effort, measured: &mut Measured) ->
     let fakes = Fakes::begin(world, count)?;
     let began = Instant::now();
     fakes.apply(&namespace)?;
-    clusters::wait_running(&namespace, fakes.pods(), Duration::from_mins(10))?;
+    clusters::wait_running(&namespace, fakes.pods(), Duration::from_mins(15))?;
     measured.add("fakes.running_seconds", began.elapsed().as_secs_f64());
     measured.add("fakes.clusters", f64::from(count));
     at_rest(world, effort, "fakes", measured)?;
