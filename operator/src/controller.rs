@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use kube::{
     Client,
     runtime::{
@@ -12,7 +12,10 @@ use kube::{
         watcher,
     },
 };
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+};
 
 use crate::{
     context::Memory,
@@ -67,8 +70,15 @@ pub async fn run(
         &mut tasks,
     );
     let (http, reports) = (HttpClient::default(), Reports::default());
-    let pods = caches.pods.clone();
+    let pods = caches.pods.all().clone();
     tasks.spawn(prober::run(pods, http.clone(), reports.clone(), triggers));
+    let stop = stop.shared();
+    tokio::select! {
+        listed = listed(&caches, stop.clone()) => if !listed {
+            return Ok(());
+        },
+        Some(ended) = tasks.join_next() => return too_early(ended),
+    }
     let context = crate::context::Context {
         client: options.client.clone(),
         http,
@@ -103,13 +113,31 @@ pub async fn run(
         });
     tokio::select! {
         () = controlling => {}
-        Some(ended) = tasks.join_next() => {
-            ended.context("a watch or the prober ended")?;
-            bail!("a watch or the prober ended by itself");
-        }
+        Some(ended) = tasks.join_next() => return too_early(ended),
     }
     tasks.shutdown().await;
     Ok(())
+}
+
+/// What is decided on would stand still.
+fn too_early(ended: Result<(), JoinError>) -> Result<()> {
+    ended.context("a watch or the prober ended")?;
+    bail!("a watch or the prober ended by itself")
+}
+
+/// Waits until all watches have brought their first lists; `false` on shutdown. Waited for here, once: a
+/// store of kube 5.0 wakes only the last of several that wait for it.
+async fn listed(caches: &Caches, stop: impl Future<Output = ()>) -> bool {
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            listed = caches.ready() => match listed {
+                Ok(()) => return true,
+                Err(error) => tracing::error!(%error, "nothing is looked after yet"),
+            },
+            () = &mut stop => return false,
+        }
+    }
 }
 
 /// A failed reconciliation was logged where it failed; the rest is about watches.

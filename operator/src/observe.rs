@@ -1,6 +1,7 @@
 //! Looking: at the API server by watches, at servers and brokers by asking them.
 
 pub mod caches;
+pub mod copies;
 pub mod held;
 pub mod prober;
 
@@ -13,7 +14,6 @@ use k8s_openapi::{
     },
     jiff::Timestamp,
 };
-use kube::{Resource, runtime::reflector::Store};
 
 use self::{caches::Caches, prober::Reports};
 use crate::{
@@ -35,10 +35,7 @@ pub fn observe(wanted: &Validated, caches: &Caches, reports: &Reports) -> Observ
         objects,
         ..Observed::default()
     };
-    for pod in caches.pods.state() {
-        if pod.metadata.namespace.as_deref() != Some(names.namespace.as_str()) {
-            continue;
-        }
+    for pod in caches.pods.of(names) {
         let Some(component) = component(names, pod.metadata.labels.as_ref()) else {
             continue;
         };
@@ -123,33 +120,16 @@ fn component(names: &Names, labels: Option<&BTreeMap<String, String>>) -> Option
 
 fn owned(names: &Names, caches: &Caches) -> OwnedObjects {
     OwnedObjects {
-        secrets: of(names, &caches.secrets),
-        accounts: of(names, &caches.accounts),
-        services: of(names, &caches.services),
-        config_maps: of(names, &caches.config_maps),
-        stateful_sets: of(names, &caches.stateful_sets),
-        deployments: of(names, &caches.deployments),
-        budgets: of(names, &caches.budgets),
-        policies: of(names, &caches.policies),
-        claims: of(names, &caches.claims),
+        secrets: caches.secrets.by_name(names),
+        accounts: caches.accounts.by_name(names),
+        services: caches.services.by_name(names),
+        config_maps: caches.config_maps.by_name(names),
+        stateful_sets: caches.stateful_sets.by_name(names),
+        deployments: caches.deployments.by_name(names),
+        budgets: caches.budgets.by_name(names),
+        policies: caches.policies.by_name(names),
+        claims: caches.claims.by_name(names),
     }
-}
-
-/// The objects of one cluster, by name.
-fn of<K>(names: &Names, store: &Store<K>) -> BTreeMap<String, K>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    let all = store.state().into_iter();
-    all.filter(|object| {
-        let metadata = object.meta();
-        let labels = metadata.labels.as_ref();
-        metadata.namespace.as_deref() == Some(names.namespace.as_str())
-            && labels.and_then(|labels| labels.get("app.kubernetes.io/instance"))
-                == Some(&names.cluster)
-    })
-    .filter_map(|object| Some((object.meta().name.clone()?, (*object).clone())))
-    .collect()
 }
 
 #[cfg(test)]

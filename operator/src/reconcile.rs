@@ -26,7 +26,7 @@ use crate::{
     context::Context,
     crd::KvCluster,
     events, objects,
-    observe::{caches::NotReady, held, observe},
+    observe::{held, observe},
     observed::Observed,
     plan::{self, Plan, Stalled},
     status::{self, Moment},
@@ -55,9 +55,6 @@ pub enum Error {
     /// Something could not be written.
     #[error(transparent)]
     Act(#[from] ActError),
-    /// There are no copies yet of what the API server has, or they are gone.
-    #[error(transparent)]
-    Watches(#[from] NotReady),
 }
 
 /// A `KvCluster` as it is watched. One that cannot be read, as after a rollback to an older definition,
@@ -83,7 +80,6 @@ pub async fn reconcile(watched: Arc<Watched>, context: Arc<Context>) -> Result<A
     let outcome = match &done {
         Ok(_) => "success",
         Err(Error::Act(error)) => error.reason(),
-        Err(Error::Watches(_)) => "NotListed",
     };
     context.metrics.reconcile_ended(timer, outcome);
     done
@@ -109,7 +105,6 @@ pub fn after_failure(cluster: Arc<Watched>, error: &Error, context: Arc<Context>
 }
 
 async fn turn(cluster: &KvCluster, context: &Context) -> Result<Action, Error> {
-    context.caches.ready().await?;
     let reference = ObjectRef::from_obj(cluster);
     if cluster.metadata.deletion_timestamp.is_some() {
         // What it owns goes by itself: nothing here has to outlive it.

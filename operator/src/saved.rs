@@ -20,6 +20,7 @@ use crate::{
     names::Component,
     observe::{
         caches::{Caches, Fill},
+        copies::Copies,
         observe,
         prober::Reports,
     },
@@ -198,16 +199,16 @@ impl Saved {
 
     fn caches(&self) -> Result<Caches, SavedError> {
         Ok(Caches {
-            secrets: Store::filled(self.of("Secret")?),
-            accounts: Store::filled(self.of("ServiceAccount")?),
-            services: Store::filled(self.of("Service")?),
-            config_maps: Store::filled(self.of("ConfigMap")?),
-            stateful_sets: Store::filled(self.of("StatefulSet")?),
-            deployments: Store::filled(self.of("Deployment")?),
-            budgets: Store::filled(self.of("PodDisruptionBudget")?),
-            policies: Store::filled(self.of("NetworkPolicy")?),
-            claims: Store::filled(self.of("PersistentVolumeClaim")?),
-            pods: Store::filled(self.of("Pod")?),
+            secrets: Copies::filled(self.of("Secret")?),
+            accounts: Copies::filled(self.of("ServiceAccount")?),
+            services: Copies::filled(self.of("Service")?),
+            config_maps: Copies::filled(self.of("ConfigMap")?),
+            stateful_sets: Copies::filled(self.of("StatefulSet")?),
+            deployments: Copies::filled(self.of("Deployment")?),
+            budgets: Copies::filled(self.of("PodDisruptionBudget")?),
+            policies: Copies::filled(self.of("NetworkPolicy")?),
+            claims: Copies::filled(self.of("PersistentVolumeClaim")?),
+            pods: Copies::filled(self.of("Pod")?),
             nodes: Some(Store::filled(self.of::<PartialObjectMeta<_>>("Node")?)),
         })
     }
@@ -230,7 +231,7 @@ impl Saved {
     fn reports(&self, caches: &Caches) -> Result<Reports, SavedError> {
         let reports = Reports::default();
         for (path, name, status) in &self.statuses {
-            let pods = caches.pods.state();
+            let pods = caches.pods.all().state();
             let Some(pod) = pods.iter().find(|pod| pod.name_any() == *name) else {
                 let why = format!("no pod {name} was saved");
                 return content(path, Err(why));

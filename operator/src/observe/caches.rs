@@ -25,6 +25,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc, task::JoinSet};
 
+use super::copies::Copies;
 use crate::{crd::KvCluster, names::owned_selector};
 
 /// Whose clusters are looked after.
@@ -56,25 +57,25 @@ pub type Triggers = mpsc::Sender<ObjectRef<KvCluster>>;
 #[derive(Debug, Clone)]
 pub struct Caches {
     /// Secrets.
-    pub secrets: Store<Secret>,
+    pub secrets: Copies<Secret>,
     /// ServiceAccounts.
-    pub accounts: Store<ServiceAccount>,
+    pub accounts: Copies<ServiceAccount>,
     /// Services.
-    pub services: Store<Service>,
+    pub services: Copies<Service>,
     /// ConfigMaps.
-    pub config_maps: Store<ConfigMap>,
+    pub config_maps: Copies<ConfigMap>,
     /// StatefulSets.
-    pub stateful_sets: Store<StatefulSet>,
+    pub stateful_sets: Copies<StatefulSet>,
     /// Deployments.
-    pub deployments: Store<Deployment>,
+    pub deployments: Copies<Deployment>,
     /// PodDisruptionBudgets.
-    pub budgets: Store<PodDisruptionBudget>,
+    pub budgets: Copies<PodDisruptionBudget>,
     /// NetworkPolicies.
-    pub policies: Store<NetworkPolicy>,
+    pub policies: Copies<NetworkPolicy>,
     /// Claims of server pods.
-    pub claims: Store<PersistentVolumeClaim>,
+    pub claims: Copies<PersistentVolumeClaim>,
     /// Pods of servers and brokers.
-    pub pods: Store<Pod>,
+    pub pods: Copies<Pod>,
     /// Nodes, where they may be looked at.
     pub nodes: Option<Store<PartialObjectMeta<Node>>>,
 }
@@ -122,6 +123,19 @@ where
     }
 }
 
+impl<K> Fill<K> for Copies<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    fn filled(objects: Vec<K>) -> Self {
+        let (copies, mut follower) = Self::new(Store::filled(objects));
+        for object in copies.all().state() {
+            follower.follow(&watcher::Event::Apply((*object).clone()));
+        }
+        copies
+    }
+}
+
 /// Whether nodes may be looked at: their labels name the zones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nodes {
@@ -136,16 +150,16 @@ impl Caches {
     #[cfg(test)]
     pub(crate) fn empty() -> Self {
         Self {
-            secrets: Store::filled(Vec::new()),
-            accounts: Store::filled(Vec::new()),
-            services: Store::filled(Vec::new()),
-            config_maps: Store::filled(Vec::new()),
-            stateful_sets: Store::filled(Vec::new()),
-            deployments: Store::filled(Vec::new()),
-            budgets: Store::filled(Vec::new()),
-            policies: Store::filled(Vec::new()),
-            claims: Store::filled(Vec::new()),
-            pods: Store::filled(Vec::new()),
+            secrets: Copies::filled(Vec::new()),
+            accounts: Copies::filled(Vec::new()),
+            services: Copies::filled(Vec::new()),
+            config_maps: Copies::filled(Vec::new()),
+            stateful_sets: Copies::filled(Vec::new()),
+            deployments: Copies::filled(Vec::new()),
+            budgets: Copies::filled(Vec::new()),
+            policies: Copies::filled(Vec::new()),
+            claims: Copies::filled(Vec::new()),
+            pods: Copies::filled(Vec::new()),
             nodes: None,
         }
     }
@@ -181,16 +195,16 @@ impl Caches {
 
     /// Waits until every watch has brought its first list.
     pub async fn ready(&self) -> Result<(), NotReady> {
-        first_list(&self.secrets, "Secrets").await?;
-        first_list(&self.accounts, "ServiceAccounts").await?;
-        first_list(&self.services, "Services").await?;
-        first_list(&self.config_maps, "ConfigMaps").await?;
-        first_list(&self.stateful_sets, "StatefulSets").await?;
-        first_list(&self.deployments, "Deployments").await?;
-        first_list(&self.budgets, "PodDisruptionBudgets").await?;
-        first_list(&self.policies, "NetworkPolicies").await?;
-        first_list(&self.claims, "PersistentVolumeClaims").await?;
-        first_list(&self.pods, "Pods").await?;
+        first_list(self.secrets.all(), "Secrets").await?;
+        first_list(self.accounts.all(), "ServiceAccounts").await?;
+        first_list(self.services.all(), "Services").await?;
+        first_list(self.config_maps.all(), "ConfigMaps").await?;
+        first_list(self.stateful_sets.all(), "StatefulSets").await?;
+        first_list(self.deployments.all(), "Deployments").await?;
+        first_list(self.budgets.all(), "PodDisruptionBudgets").await?;
+        first_list(self.policies.all(), "NetworkPolicies").await?;
+        first_list(self.claims.all(), "PersistentVolumeClaims").await?;
+        first_list(self.pods.all(), "Pods").await?;
         if let Some(nodes) = &self.nodes {
             first_list(nodes, "Nodes").await?;
         }
@@ -216,7 +230,7 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn start<K>(&mut self) -> Store<K>
+    fn start<K>(&mut self) -> Copies<K>
     where
         K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
             + Clone
@@ -228,6 +242,7 @@ impl Watch<'_> {
         K::DynamicType: Eq + Hash,
     {
         let (store, writer) = reflector::store();
+        let (copies, mut follower) = Copies::new(store);
         let config = watcher::Config::default().labels(&owned_selector());
         let events = watcher(self.scope.api::<K>(self.client), config)
             .default_backoff()
@@ -235,11 +250,12 @@ impl Watch<'_> {
         let triggers = self.triggers.clone();
         let kind = K::kind(&());
         self.tasks.spawn(async move {
-            let mut touched = events.reflect(writer).touched_objects().boxed();
+            let mut events = events.reflect(writer).boxed();
             loop {
-                match touched.try_next().await {
-                    Ok(Some(object)) => {
-                        if let Some(cluster) = cluster_of(&object)
+                match events.try_next().await {
+                    Ok(Some(event)) => {
+                        follower.follow(&event);
+                        if let Some(cluster) = touched(&event)
                             && triggers.send(cluster).await.is_err()
                         {
                             return;
@@ -252,7 +268,7 @@ impl Watch<'_> {
                 }
             }
         });
-        store
+        copies
     }
 
     /// Nodes belong to nobody: whoever waits for one is looked at again soon.
@@ -278,6 +294,16 @@ impl Watch<'_> {
             }
         });
         store
+    }
+}
+
+/// The cluster that has news by an event.
+fn touched<K: Resource>(event: &watcher::Event<K>) -> Option<ObjectRef<KvCluster>> {
+    match event {
+        watcher::Event::Apply(object)
+        | watcher::Event::InitApply(object)
+        | watcher::Event::Delete(object) => cluster_of(object),
+        watcher::Event::Init | watcher::Event::InitDone => None,
     }
 }
 

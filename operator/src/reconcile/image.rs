@@ -1,7 +1,7 @@
 //! Which image a cluster has that names none.
 
 use k8s_openapi::api::core::v1::PodSpec;
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use kube::ResourceExt;
 
 use crate::{
     crd::KvCluster, names::Names, objects, observe::caches::Caches, observed::pods::PodFacts,
@@ -18,14 +18,13 @@ pub fn in_use(cluster: &KvCluster, caches: &Caches) -> Option<String> {
         namespace: cluster.namespace()?,
         cluster: cluster.name_any(),
     };
-    let set = ObjectRef::new(&names.server()).within(&names.namespace);
-    let set = caches.stateful_sets.get(&set);
+    let set = caches.stateful_sets.get(&names, &names.server());
     let template = set.and_then(|set| server_image(set.spec.as_ref()?.template.spec.as_ref()?));
-    let pods = caches.pods.state().into_iter().filter(|pod| {
-        pod.metadata.namespace.as_deref() == Some(names.namespace.as_str())
-            && names.ordinal_of(&pod.name_any()).is_some()
-            && PodFacts::of(pod).ready
-    });
+    let pods = caches
+        .pods
+        .of(&names)
+        .into_iter()
+        .filter(|pod| names.ordinal_of(&pod.name_any()).is_some() && PodFacts::of(pod).ready);
     let mut running: Vec<String> = pods
         .filter_map(|pod| server_image(pod.spec.as_ref()?))
         .collect();
@@ -36,8 +35,7 @@ pub fn in_use(cluster: &KvCluster, caches: &Caches) -> Option<String> {
     {
         return template;
     }
-    let placement = ObjectRef::new(&names.placement()).within(&names.namespace);
-    let has_served = caches.config_maps.get(&placement).is_some();
+    let has_served = caches.config_maps.get(&names, &names.placement()).is_some();
     running
         .into_iter()
         .next()
@@ -56,15 +54,20 @@ mod tests {
         apps::v1::StatefulSet,
         core::v1::{ConfigMap, Container, Pod, PodCondition, PodStatus},
     };
-    use kube::{core::ObjectMeta, runtime::reflector::Store};
+    use kube::core::ObjectMeta;
 
     use super::*;
-    use crate::{fixtures, observe::caches::Fill};
+    use crate::{
+        fixtures,
+        names::Component,
+        observe::{caches::Fill, copies::Copies},
+    };
 
     fn metadata(name: &str) -> ObjectMeta {
         ObjectMeta {
             name: Some(name.to_owned()),
             namespace: Some("shop".to_owned()),
+            labels: Some(fixtures::validated().names.labels(Component::Server)),
             ..ObjectMeta::default()
         }
     }
@@ -120,9 +123,9 @@ mod tests {
             Vec::new()
         };
         let caches = Caches {
-            stateful_sets: Store::filled(vec![set]),
-            pods: Store::filled(pods),
-            config_maps: Store::filled(maps),
+            stateful_sets: Copies::filled(vec![set]),
+            pods: Copies::filled(pods),
+            config_maps: Copies::filled(maps),
             ..Caches::empty()
         };
         in_use(&fixtures::cluster(), &caches)
