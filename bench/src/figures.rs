@@ -48,6 +48,17 @@ impl Samples {
         )
     }
 
+    /// This less that, turn by turn.
+    pub(crate) fn less(&self, that: &Self) -> Self {
+        let pairs = self.0.iter().zip(&that.0);
+        Self(pairs.map(|(this, that)| this - that).collect())
+    }
+
+    /// So many times this.
+    pub(crate) fn times(&self, factor: f64) -> Self {
+        self.0.iter().map(|sample| sample * factor).collect()
+    }
+
     /// Median and spread, each written by `write`.
     pub(crate) fn shown(&self, write: impl Fn(f64) -> String) -> String {
         let (least, greatest) = self.spread();
@@ -87,13 +98,14 @@ pub(crate) fn millis(micros: f64) -> String {
     format!("{:.2}", micros / 1000.0)
 }
 
-/// What was wanted of a ratio.
+/// What was wanted of a ratio, or of a figure by itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Reach {
     what: String,
     ratio: Samples,
     wanted: f64,
     at_least: bool,
+    unit: &'static str,
 }
 
 impl Reach {
@@ -104,6 +116,20 @@ impl Reach {
             ratio,
             wanted,
             at_least: true,
+            unit: "x",
+        }
+    }
+
+    /// The figure, in this unit, is wanted to be this or less.
+    pub(crate) fn within(
+        what: impl Into<String>,
+        figure: Samples,
+        wanted: f64,
+        unit: &'static str,
+    ) -> Self {
+        Self {
+            unit,
+            ..Self::at_most(what, figure, wanted)
         }
     }
 
@@ -128,8 +154,10 @@ impl fmt::Display for Reach {
         let (least, greatest) = self.ratio.spread();
         write!(
             f,
-            "{}: {word}: {median:.2}x of {side} {}x (spread {least:.2}–{greatest:.2})",
-            self.what, self.wanted
+            "{}: {word}: {median:.2}{unit} of {side} {}{unit} (spread {least:.2}–{greatest:.2})",
+            self.what,
+            self.wanted,
+            unit = self.unit
         )
     }
 }
@@ -204,9 +232,20 @@ mod tests {
     }
 
     #[test]
+    fn a_figure_by_itself_has_its_unit() {
+        let seconds: Samples = [9.5, 10.0, 30.0].into_iter().collect();
+        assert_eq!(
+            Reach::within("to Ready", seconds, 20.0, " s").to_string(),
+            "to Ready: reached: 10.00 s of at most 20 s (spread 9.50–30.00)"
+        );
+    }
+
+    #[test]
     fn figures_are_read_by_people() {
         assert_eq!(whole(1_234_567.4), "1,234,567");
         let samples: Samples = [4.0, 1.0, 3.0, 2.0].into_iter().collect();
+        let ones: Samples = [1.0; 4].into_iter().collect();
+        assert!((samples.less(&ones).times(10.0).median() - 15.0).abs() < 1e-9);
         assert_eq!(
             samples.shown(|ratio| format!("{ratio:.2}")),
             "2.50 (1.00–4.00)"

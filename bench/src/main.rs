@@ -10,6 +10,7 @@ mod compaction;
 mod document;
 mod figures;
 mod footprint;
+mod kubernetes;
 mod kvasir;
 mod load;
 mod log;
@@ -52,6 +53,16 @@ enum Bench {
     Load,
     /// Throughput and memory by servers and keys.
     Scale,
+    /// On Kubernetes: from apply to Ready.
+    KubernetesReady,
+    /// On Kubernetes: what the operator takes at rest, with one cluster and with 200.
+    Operator,
+    /// On Kubernetes: the same with as many real clusters as fit.
+    OperatorMany,
+    /// On Kubernetes: the way by a Service, beside one to the pod.
+    ServicePath,
+    /// On Kubernetes: failed writes and gaps when a pod or a node dies.
+    Disruption,
 }
 
 fn main() -> ExitCode {
@@ -83,6 +94,11 @@ fn run(arguments: Arguments) -> Result<()> {
             Bench::Compaction => compaction::run(&settings)?,
             Bench::Load => bulk::run(&settings)?,
             Bench::Scale => scale::run(&settings)?,
+            Bench::KubernetesReady => kubernetes::ready(&settings)?,
+            Bench::Operator => kubernetes::operator(&settings)?,
+            Bench::OperatorMany => kubernetes::operator_many(&settings)?,
+            Bench::ServicePath => kubernetes::service_path(&settings)?,
+            Bench::Disruption => kubernetes::disruption(&settings)?,
         };
         section.begin_with(&machine, &settings.command(bench));
         println!("{}", section.text(&name));

@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// Where Kvasir's programs are. `cargo xtask bench` builds them and says so.
     #[arg(long, value_name = "DIR", default_value = "target/release")]
     programs: PathBuf,
+    /// Where Kvasir's images are, for benches on Kubernetes. `cargo xtask bench` makes them.
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -71,6 +74,10 @@ pub(crate) struct Settings {
     pub(crate) directory: PathBuf,
     /// The program `kvctl`.
     pub(crate) kvctl: PathBuf,
+    /// The program `e2e`, which benches on Kubernetes need.
+    pub(crate) e2e: PathBuf,
+    /// Where the images are that it loads.
+    pub(crate) images: Option<PathBuf>,
     repeats_asked: bool,
 }
 
@@ -95,6 +102,8 @@ impl Settings {
             bail!("--repeats is at least 1");
         }
         Ok(Self {
+            e2e: programs.join("e2e"),
+            images: arguments.images,
             quick: arguments.quick,
             repeats,
             write: arguments.write,

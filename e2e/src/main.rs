@@ -5,12 +5,14 @@
 
 mod client;
 mod document;
+mod figures;
 mod kubectl;
 mod kvcluster;
 mod load;
 mod namespace;
 mod operator;
 mod port_forward;
+mod rights;
 mod runner;
 mod scenarios;
 mod wait;
@@ -51,6 +53,8 @@ struct Arguments {
     /// Leave namespaces of scenarios that failed as they are
     #[arg(long)]
     keep: bool,
+    #[command(flatten)]
+    figures: figures::Asked,
 }
 
 /// Where Kubernetes comes from.
@@ -64,7 +68,11 @@ enum Provider {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match runner::run(&arguments) {
+    let done = match arguments.figures.figure {
+        Some(figure) => figures::run(&arguments, figure),
+        None => runner::run(&arguments),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use crate::{
     Arguments, Provider,
     namespace::Namespace,
+    rights::Unused,
     scenarios::{ALL, Needs, Scenario},
     world::World,
 };
@@ -56,6 +57,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for namespace in &going {
         namespace.wait_all_gone()?;
     }
+    let rights = world.check_rights(if arguments.all {
+        Unused::Fails
+    } else {
+        Unused::IsShown
+    });
     println!(
         "\n{} of {} scenarios passed",
         chosen.len() - failed.len() - left_out.len(),
@@ -75,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
-    Ok(())
+    rights
 }
 
 fn is_chosen(scenario: &Scenario, arguments: &Arguments) -> bool {

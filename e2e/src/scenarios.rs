@@ -18,8 +18,10 @@ mod operator_restarted;
 mod paused;
 mod pod_killed;
 mod refused;
+mod rolled;
 mod stuck;
 mod two_clusters;
+mod unlabelled;
 
 use anyhow::Result;
 
@@ -91,6 +93,20 @@ pub(crate) const ALL: &[Scenario] = &[
         smoke: false,
         needs: Needs::Kubernetes,
         run: operator_killed::run,
+    },
+    Scenario {
+        name: "rolled",
+        what: "another limit of memory: servers are replaced one at a time under load, and no write fails",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: rolled::run,
+    },
+    Scenario {
+        name: "unlabelled",
+        what: "every object loses the label it is found by: it is found all the same, and given it back",
+        smoke: false,
+        needs: Needs::Kubernetes,
+        run: unlabelled::run,
     },
     Scenario {
         name: "idle",

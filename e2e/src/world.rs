@@ -12,8 +12,14 @@ use anyhow::{Context, Result, bail};
 use kvasir_cluster::{Cluster, Options, Wipe};
 
 use crate::{
-    Arguments, Provider, client::Client, kubectl::Kubectl, kvcluster::KvCluster,
-    namespace::Namespace, operator::Operator, wait,
+    Arguments, Provider,
+    client::Client,
+    kubectl::Kubectl,
+    kvcluster::KvCluster,
+    namespace::Namespace,
+    operator::Operator,
+    rights::{Since, Unused},
+    wait,
 };
 
 /// Where the operator is installed.
@@ -40,6 +46,8 @@ pub(crate) struct World {
     kubectl: Kubectl,
     root: PathBuf,
     tag: String,
+    /// Requests since then are this run's, where they are written down.
+    since: Option<Since>,
 }
 
 impl World {
@@ -71,7 +79,9 @@ impl World {
                 (None, Kubectl::new("kubectl".into(), "helm".into(), None))
             }
         };
+        let since = cluster.as_ref().map(|cluster| Since::now(cluster.home()));
         let world = Self {
+            since: since.transpose()?,
             cluster,
             started,
             kubectl,
@@ -163,12 +173,25 @@ impl World {
         }
     }
 
+    /// Holds what the operator did against its rights, where that is known.
+    pub(crate) fn check_rights(&self, unused: Unused) -> Result<()> {
+        match &self.since {
+            Some(since) => since.check(&self.kubectl, unused),
+            None => Ok(()),
+        }
+    }
+
     /// Ends the cluster, if this run started it.
     pub(crate) fn end(self) -> Result<()> {
         match self.cluster {
             Some(cluster) if self.started => Ok(cluster.down(Wipe::State)?),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the cluster goes with this run, and whatever is in it.
+    pub(crate) fn is_its_own(&self) -> bool {
+        self.started
     }
 
     /// `kubectl` on the whole cluster.

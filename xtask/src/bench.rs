@@ -5,7 +5,20 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use cargo_metadata::MetadataCommand;
 
-use crate::command::{Command, is_on_path};
+use crate::{
+    command::{Command, is_on_path},
+    image,
+};
+
+/// Benches that run on Kubernetes, and so need root, images, and the program that measures there.
+const ON_KUBERNETES: [&str; 6] = [
+    "kubernetes-ready",
+    "operator",
+    "operator-many",
+    "service-path",
+    "disruption",
+    "all",
+];
 
 /// Builds Kvasir's programs and the benches, and runs those that are asked for.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
@@ -25,6 +38,16 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
         .exec()
         .context("cannot ask cargo where it builds")?;
     let programs = metadata.target_directory.join("release");
+    let images = if is_on_kubernetes(arguments) {
+        let build = ["build", "--quiet", "--release", "--locked", "-p", "e2e"];
+        Command::new(root, "cargo", &build).run()?;
+        vec![
+            "--images".to_owned(),
+            image::make(root)?.display().to_string(),
+        ]
+    } else {
+        Vec::new()
+    };
     let run = [
         "run",
         "--quiet",
@@ -36,7 +59,24 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
         "--programs",
         programs.as_str(),
     ];
-    let arguments = arguments.iter().map(String::as_str);
+    let arguments = images.iter().chain(arguments).map(String::as_str);
     let arguments: Vec<_> = run.into_iter().chain(arguments).collect();
     Command::new(root, "cargo", &arguments).run()
+}
+
+fn is_on_kubernetes(arguments: &[String]) -> bool {
+    let mut arguments = arguments.iter();
+    arguments.any(|argument| ON_KUBERNETES.contains(&argument.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_made_for_benches_on_kubernetes_alone() {
+        let needs = |argument: &str| is_on_kubernetes(&["--quick".to_owned(), argument.to_owned()]);
+        assert!(needs("disruption") && needs("all"));
+        assert!(!needs("quorum"));
+    }
 }

@@ -1,5 +1,8 @@
 //! `cargo xtask generate`: files that are made from other files, and whether they are up to date.
 
+mod chart;
+mod conform;
+mod schemas;
 mod values;
 
 use std::{
@@ -9,55 +12,83 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use self::chart::{Chart, Snapshot};
 use crate::command::Command;
 
-/// Everything that is generated.
+/// The definition of `KvCluster`, made from the operator's types.
+const DEFINITION: &str = "crds/kvclusters.kvasir.dev.yaml";
+
+/// The operator for people without Helm.
+const MANIFEST: &str = "manifests/operator.yaml";
+
+/// Everything that is generated, but for snapshots of the chart.
 const FILES: [&str; 5] = [
-    "crds/kvclusters.kvasir.dev.yaml",
+    DEFINITION,
     "charts/kvasir/files/kvclusters.kvasir.dev.yaml",
     "charts/kvasir/README.md",
     "docs/reference/kvcluster.md",
-    "manifests/operator.yaml",
+    MANIFEST,
 ];
 
-/// First lines of the manifest for people without Helm.
-const MANIFEST_HEAD: &str = "\
-# Written by `cargo xtask generate` from charts/kvasir: change it there.
-# The operator, its rights and the definition of KvCluster:
-#     kubectl apply --server-side -f manifests/operator.yaml
-apiVersion: v1
-kind: Namespace
-metadata:
-  name: kvasir-system
-";
+/// Manifests that people write.
+const EXAMPLES: &str = "manifests/examples";
 
-/// Writes all of them, or with `check` says which are not as they would be written.
+/// Writes all of them, or with `check` says which are not as they would be written; then holds every
+/// manifest against the schemas of what is in it.
 pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
     let output = scratch(root)?;
-    definition(root, &output)?;
+    let snapshots = chart::snapshots(root)?;
+    make(root, &output, &snapshots)?;
+    let rendered = snapshots.iter().map(|snapshot| snapshot.file.as_str());
+    let files: Vec<&str> = FILES.into_iter().chain(rendered.clone()).collect();
+    compare(root, &output, &files, check)?;
+    let ours = [DEFINITION, MANIFEST].into_iter().chain(rendered);
+    let mut manifests: Vec<String> = ours
+        .map(|file| output.join(file).display().to_string())
+        .collect();
+    manifests.push(root.join(EXAMPLES).display().to_string());
+    conform::check(root, &output.join(DEFINITION), &manifests, &output)
+}
+
+/// Makes all of them in a directory.
+fn make(root: &Path, output: &Path, snapshots: &[Snapshot]) -> Result<()> {
+    definition(root, output)?;
     // The chart carries the definition, so it is rendered with the new one.
-    let chart = output.join("charts/kvasir");
+    let directory = output.join("charts/kvasir");
     copy(
         &root.join("charts/kvasir"),
-        &chart,
+        &directory,
         "files/kvclusters.kvasir.dev.yaml",
     )?;
     let values = fs::read_to_string(root.join("charts/kvasir/values.yaml"))?;
-    fs::write(chart.join("README.md"), values::page(&values)?)?;
-    fs::create_dir_all(output.join("manifests"))?;
-    fs::write(output.join(FILES[4]), manifest(root, &chart)?)?;
+    fs::write(directory.join("README.md"), values::page(&values)?)?;
+    let chart = Chart::at(root, &directory)?;
+    chart.lint(snapshots)?;
+    write(output, MANIFEST, &chart.manifest()?)?;
+    snapshots
+        .iter()
+        .try_for_each(|snapshot| write(output, &snapshot.file, &chart.render(snapshot)?))
+}
+
+fn write(output: &Path, file: &str, text: &str) -> Result<()> {
+    let place = output.join(file);
+    fs::create_dir_all(place.parent().expect("a file lies in a directory"))?;
+    fs::write(&place, text).with_context(|| format!("cannot write {}", place.display()))
+}
+
+/// Puts what is new in its place, or says what is not as it would be written.
+fn compare(root: &Path, output: &Path, files: &[&str], check: bool) -> Result<()> {
     let mut stale = Vec::new();
-    for file in FILES {
-        let new = fs::read(output.join(file)).with_context(|| format!("{file} was not made"))?;
-        if fs::read(root.join(file)).ok().as_ref() == Some(&new) {
+    for file in files {
+        let new = fs::read_to_string(output.join(file));
+        let new = new.with_context(|| format!("{file} was not made"))?;
+        if fs::read_to_string(root.join(file)).is_ok_and(|old| old == new) {
             continue;
         }
         if check {
-            stale.push(file);
+            stale.push(*file);
         } else {
-            let place = root.join(file);
-            fs::create_dir_all(place.parent().expect("a file lies in a directory"))?;
-            fs::write(&place, new)?;
+            write(root, file, &new)?;
             println!("wrote {file}");
         }
     }
@@ -108,30 +139,10 @@ fn copy(from: &Path, to: &Path, but: &str) -> Result<()> {
     Ok(())
 }
 
-/// The chart with its own values.
-fn manifest(root: &Path, chart: &Path) -> Result<String> {
-    let tool = [
-        "run",
-        "--quiet",
-        "--locked",
-        "-p",
-        "kvasir-cluster",
-        "--",
-        "tool",
-        "helm",
-    ];
-    let helm = Command::new(root, "cargo", &tool).output()?;
-    let chart = chart.display().to_string();
-    let arguments = ["template", "kvasir", &chart, "--namespace", "kvasir-system"];
-    let rendered = Command::new(root, helm.trim(), &arguments).output()?;
-    // What only Helm needs to know says nothing in a manifest.
-    let lines = rendered.lines().filter(|line| {
-        !line.contains("helm.sh/") && !line.contains("app.kubernetes.io/managed-by: Helm")
-    });
-    let mut text = String::from(MANIFEST_HEAD);
-    for line in lines {
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    Ok(text)
+/// The path of a program of the local cluster, which is built if it is not there.
+fn tool(root: &Path, name: &str) -> Result<String> {
+    let start = ["run", "--quiet", "--locked", "-p", "kvasir-cluster", "--"];
+    let arguments = [&start[..], &["tool", name]].concat();
+    let path = Command::new(root, "cargo", &arguments).output()?;
+    Ok(path.trim().to_owned())
 }

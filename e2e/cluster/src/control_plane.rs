@@ -108,6 +108,7 @@ impl Part {
 /// Starts etcd and the API server, which take a while to answer.
 pub(crate) fn begin(home: &Home, programs: &Programs) -> Result<()> {
     make_directory(&home.etcd())?;
+    write_file(&home.etc("audit.json"), arguments::AUDIT_POLICY)?;
     Part::Etcd.start(home, programs)?;
     Part::ApiServer.start(home, programs)
 }

@@ -80,6 +80,28 @@ impl Home {
         self.logs().join(format!("{name}.log"))
     }
 
+    /// What service accounts asked the API server for.
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.log("audit")
+    }
+
+    /// The same with the files before it, oldest first. Each line is an `Event` of `audit.k8s.io/v1`.
+    pub fn audit_logs(&self) -> Result<Vec<PathBuf>> {
+        let doing = || format!("list {}", self.logs().display());
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.logs()).doing(doing)? {
+            let path = entry.doing(doing)?.path();
+            let name = path.file_stem().and_then(|name| name.to_str());
+            let is_log = path.extension().is_some_and(|extension| extension == "log");
+            if is_log && name.is_some_and(|name| name.starts_with("audit")) {
+                found.push(path);
+            }
+        }
+        // A file that was put aside has its time behind a hyphen, which comes before the dot.
+        found.sort();
+        Ok(found)
+    }
+
     pub(crate) fn pki(&self, file: &str) -> PathBuf {
         self.root.join("pki").join(file)
     }
@@ -222,6 +244,18 @@ mod tests {
         assert!(said.contains("another command"), "{said}");
         drop(held);
         assert!(home.lock().is_ok());
+    }
+
+    #[test]
+    fn audit_logs_are_found_in_their_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = home(directory.path());
+        make_directory(&home.logs()).unwrap();
+        let old = home.log("audit-2026-01-02T03-04-05.678");
+        for path in [&home.audit_log(), &old, &home.log("etcd")] {
+            write_file(path, "").unwrap();
+        }
+        assert_eq!(home.audit_logs().unwrap(), [old, home.audit_log()]);
     }
 
     #[test]

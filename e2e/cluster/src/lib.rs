@@ -41,4 +41,4 @@ pub use preflight::{Problem, Problems, check, install};
 pub use programs::{Programs, Progress, tool};
 pub use status::{NodeStatus, Status};
 pub use topology::{NodeNumber, Topology};
-pub use usage::Usage;
+pub use usage::{PodUsage, Usage};

@@ -110,6 +110,11 @@ pub(crate) struct Daemon {
     log: PathBuf,
 }
 
+/// Says its number and becomes the daemon. Files that a caller has open are not the daemon's: a lock
+/// that a script holds over the call would be held as long as the cluster is up. A shell knows files
+/// by one digit.
+const START: &str = r#"exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; echo $$ >"$0"; exec "$@""#;
+
 impl Daemon {
     pub(crate) fn new(home: &Home, name: &str) -> Self {
         Self {
@@ -147,7 +152,7 @@ impl Daemon {
         let log = open_log(&self.log)?;
         let doing = || format!("start {}", self.name);
         let status = process::Command::new("setsid")
-            .args(["--fork", "sh", "-c", "echo $$ >\"$0\"; exec \"$@\""])
+            .args(["--fork", "sh", "-c", START])
             .arg(&starting)
             .args(words)
             .stdin(Stdio::null())
@@ -224,6 +229,25 @@ mod tests {
 
     fn words(line: &str) -> Vec<OsString> {
         line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn a_daemon_keeps_no_file_of_its_caller() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name).display().to_string();
+        let open = format!("exec 4>{}; exec sh -c '{START}' \"$@\"", place("held"));
+        let shows = "ls -l /proc/$$/fd >\"$0\"";
+        let status = process::Command::new("sh")
+            .args(["-c", &open, "sh", &place("number")])
+            .args(["sh", "-c", shows, &place("files")])
+            .status();
+        assert!(status.unwrap().success());
+        let files = fs::read_to_string(place("files")).unwrap();
+        assert!(
+            files.contains("/files") && !files.contains("/held"),
+            "{files}"
+        );
+        assert!(directory.path().join("held").exists());
     }
 
     #[test]

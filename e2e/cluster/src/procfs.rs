@@ -34,12 +34,19 @@ pub(crate) fn name(stat: &str) -> Option<&str> {
     Some(head.split_once('(')?.1)
 }
 
+/// KiB of a process that are in memory, from `/proc/PID/status`.
+pub(crate) fn resident_kib(status: &str) -> Option<u64> {
+    kib(status, "VmRSS:")
+}
+
 /// KiB that a process has for itself, its share of what it shares included, from
 /// `/proc/PID/smaps_rollup`.
 pub(crate) fn proportional_kib(smaps_rollup: &str) -> Option<u64> {
-    let line = smaps_rollup
-        .lines()
-        .find_map(|line| line.strip_prefix("Pss:"))?;
+    kib(smaps_rollup, "Pss:")
+}
+
+fn kib(text: &str, field: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -91,6 +98,8 @@ mod tests {
         let text = "5581 7fff [rollup]\nRss:     900 kB\nPss:     412 kB\nPss_Dirty:  10 kB\n";
         assert_eq!(proportional_kib(text), Some(412));
         assert_eq!(proportional_kib("Rss: 900 kB\n"), None);
+        let text = "VmHWM:\t    940 kB\nVmRSS:\t    900 kB\nRssAnon:\t 100 kB\n";
+        assert_eq!(resident_kib(text), Some(900));
     }
 
     #[test]

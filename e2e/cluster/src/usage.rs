@@ -7,8 +7,9 @@ use std::{
 };
 
 use crate::{
+    cluster::Cluster,
     error::{Doing, Result},
-    home::Home,
+    home::{Home, read_file},
     process::recorded,
     procfs::{self, Stat},
 };
@@ -27,6 +28,38 @@ pub struct Usage {
     pub mebibytes: f64,
     /// Processor cores that they keep busy.
     pub cores: f64,
+}
+
+/// What the processes of one pod take.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct PodUsage {
+    /// Their resident memory, shared pages counted in full.
+    pub mebibytes: f64,
+    /// Seconds of processor time that they have used since they started.
+    pub seconds: f64,
+}
+
+impl Cluster {
+    /// What the containers of a pod take at this moment.
+    pub fn pod_usage(&self, namespace: &str, pod: &str) -> Result<PodUsage> {
+        let report = self.api().pod(namespace, pod)?;
+        let cgroup = self.pod_cgroup(&report)?;
+        let mut usage = PodUsage::default();
+        for (_, container) in &report.containers {
+            let processes = read_file(&cgroup.join(container).join("cgroup.procs"))?;
+            for process in processes.lines() {
+                let text = |file: &str| {
+                    // One that has just ended takes nothing.
+                    fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default()
+                };
+                let kib = procfs::resident_kib(&text("status")).unwrap_or(0);
+                let ticks = procfs::stat(&text("stat")).map_or(0, |stat| stat.ticks);
+                usage.mebibytes += kib as f64 / 1024.0;
+                usage.seconds += ticks as f64 / TICKS_PER_SECOND;
+            }
+        }
+        Ok(usage)
+    }
 }
 
 /// Looks twice, `over` apart.

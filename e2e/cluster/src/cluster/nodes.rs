@@ -1,10 +1,12 @@
 //! What can be done to one node of a cluster that is up.
 
-use std::path::Path;
+use std::{fs, os::fd::AsFd as _, panic, path::Path, thread};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::{Cluster, wait_nodes};
 use crate::{
-    error::{Error, Result},
+    error::{Doing, Error, Result},
     images, node,
     topology::NodeNumber,
 };
@@ -38,6 +40,27 @@ impl Cluster {
         let pid = node::init(self.home(), node)?.pid;
         let words = format!("nsenter --all --target {pid} --");
         Ok(words.split(' ').map(str::to_owned).collect())
+    }
+
+    /// Does something on a thread whose sockets are in the node's network: there, Services have
+    /// addresses.
+    pub fn within_network<T: Send>(
+        &self,
+        node: NodeNumber,
+        act: impl FnOnce() -> T + Send,
+    ) -> Result<T> {
+        let pid = node::init(self.home(), node)?.pid;
+        let place = format!("/proc/{pid}/ns/net");
+        let network = fs::File::open(&place).doing(|| format!("open {place}"))?;
+        let moved = || {
+            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
+                .doing(|| format!("enter the network of {node}"))?;
+            Ok(act())
+        };
+        thread::scope(|scope| {
+            let ended = scope.spawn(moved).join();
+            ended.unwrap_or_else(|panicked| panic::resume_unwind(panicked))
+        })
     }
 
     /// Runs a command inside the node, at most half a minute, and returns what it wrote.

@@ -69,7 +69,7 @@ impl Cluster {
     }
 
     /// Where the pod is among the machine's cgroups. The freezer has all of them, too.
-    fn pod_cgroup(&self, report: &PodReport) -> Result<PathBuf> {
+    pub(crate) fn pod_cgroup(&self, report: &PodReport) -> Result<PathBuf> {
         let node = self.node_of(report)?;
         let freezer = cgroups::freezer()?.unwrap_or_default();
         let places = cgroups::pod_places(node, &report.uid);
