@@ -73,7 +73,8 @@ impl<'a> Applier<'a> {
                     return Err(refused);
                 };
                 tracing::info!(object = what, %refused, "putting whole lists back");
-                let body = Patch::Merge(whole_lists(&desired, there, &refused.duplicates()));
+                let there = serde_json::to_value(there)?;
+                let body = Patch::Merge(whole_lists(&desired, &there, &refused.duplicates()));
                 let parameters = PatchParams {
                     field_manager: Some(FIELD_MANAGER.to_owned()),
                     ..PatchParams::default()
@@ -146,25 +147,34 @@ where
 }
 
 /// The body of a merge patch that replaces the lists of these fields as a whole, if the object is still
-/// the one that was looked at.
+/// the one that was looked at. Entries of other names stay.
 ///
 /// Applying merges a list by keys: where somebody changed the key of an entry, such as the number of a
 /// Service's port, it would stand there twice, and the API server refuses that for its name.
-fn whole_lists(desired: &Value, there: &impl Resource, fields: &[&str]) -> Value {
-    let metadata = there.meta();
+fn whole_lists(desired: &Value, there: &Value, fields: &[&str]) -> Value {
+    let metadata = &there["metadata"];
     let mut body = json!({
-        "metadata": { "uid": metadata.uid, "resourceVersion": metadata.resource_version },
+        "metadata": {
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+        },
     });
     for field in fields {
         let list = field.split('[').next().unwrap_or_default();
         let pointer = format!("/{}", list.replace('.', "/"));
-        if let Some(value) = desired.pointer(&pointer) {
-            let mut at = &mut body;
-            for part in list.split('.') {
-                at = &mut at[part];
-            }
-            *at = value.clone();
+        let ours = desired.pointer(&pointer).and_then(Value::as_array);
+        let (Some(ours), Some(all)) = (ours, there.pointer(&pointer).and_then(Value::as_array))
+        else {
+            continue;
+        };
+        let is_ours = |entry: &Value| ours.iter().any(|own| own["name"] == entry["name"]);
+        let others = all.iter().filter(|entry| !is_ours(entry));
+        let whole: Vec<_> = ours.iter().chain(others).cloned().collect();
+        let mut at = &mut body;
+        for part in list.split('.') {
+            at = &mut at[part];
         }
+        *at = whole.into();
     }
     body
 }
@@ -230,21 +240,17 @@ mod tests {
     /// What others added elsewhere stays: only the list that was refused is replaced.
     #[test]
     fn a_list_with_a_changed_key_is_replaced_alone() {
-        let desired =
-            json!({"spec": {"ports": [{"port": 1}], "other": [2]}, "metadata": {"labels": {}}});
-        let mut there = account();
-        there.metadata.uid = Some("u".to_owned());
-        there.metadata.resource_version = Some("7".to_owned());
-        let body = whole_lists(
-            &desired,
-            &there,
-            &["spec.ports[1].name", "spec.ports[1]", "spec.no[0]"],
-        );
+        let desired = json!({"spec": {"ports": [{"name": "a", "port": 1}], "other": [2]}});
+        let there = json!({
+            "metadata": {"uid": "u", "resourceVersion": "7"},
+            "spec": {"ports": [{"name": "a", "port": 3}, {"name": "b", "port": 4}]}
+        });
+        let fields = ["spec.ports[1].name", "spec.ports[1]", "spec.no[0]"];
         assert_eq!(
-            body,
+            whole_lists(&desired, &there, &fields),
             json!({
                 "metadata": {"uid": "u", "resourceVersion": "7"},
-                "spec": {"ports": [{"port": 1}]}
+                "spec": {"ports": [{"name": "a", "port": 1}, {"name": "b", "port": 4}]}
             })
         );
     }
