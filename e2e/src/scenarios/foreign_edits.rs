@@ -69,6 +69,14 @@ const PUT_BACK: &[Edit] = &[
         "/spec/ports/1/port",
         "7499",
     ),
+    edit("service/demo", "replace", "/spec/ports/0/port", "7601"),
+    edit(
+        "service/demo",
+        "add",
+        "/spec/selector/somebody",
+        r#""was-here""#,
+    ),
+    edit("networkpolicy/demo-server", "add", "/spec/ingress/-", "{}"),
     edit(
         "service/demo",
         "replace",
