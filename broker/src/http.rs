@@ -5,7 +5,7 @@ use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::{Stream, TryStreamExt};
-use kvcore::{placement::Placement, wire::admin::PUT_PLACEMENT};
+use kvcore::{limits::PLACEMENT_JSON_BYTES_MAX, placement::Placement, wire::admin::PUT_PLACEMENT};
 use kvnet::shutdown::Shutdown;
 use serde_json::json;
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
@@ -17,7 +17,7 @@ use warp::{
 
 use crate::{
     control::{Control, NO_PLACEMENT, PushError},
-    limits::{PLACEMENT_JSON_BYTES_MAX, PUSH_BODY_MS, PUSHES_MAX},
+    limits::{PUSH_BODY_MS, PUSHES_MAX},
 };
 
 /// Serves until shutdown.

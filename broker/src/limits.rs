@@ -33,10 +33,6 @@ pub const AFTERMATH_MS: u64 = 5_000;
 /// are learned from refusals at once; this is for addresses.
 pub const PLACEMENT_POLL_MS: u64 = 5_000;
 
-/// Largest body of a `PUT /placement`, in bytes: a placement in JSON is a few times its compact
-/// form.
-pub const PLACEMENT_JSON_BYTES_MAX: u64 = 4 * 1024 * 1024;
-
 /// Placements whose bodies are read at once: who sends one has not proven anything before its end, and
 /// these together are 32 MiB.
 pub const PUSHES_MAX: usize = 8;

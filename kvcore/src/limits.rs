@@ -76,6 +76,10 @@ pub const PLACEMENT_BYTES_MAX: usize = 128
     + MEMBERS_MAX * (23 + ZONE_BYTES_MAX + MEMBER_ADDRESS_BYTES_MAX)
     + SLOTS * (1 + 2 * 2 * (COPIES_MAX + 1));
 
+/// Largest body of a `PUT /placement` to a server or a broker, in bytes: a placement in JSON is a few
+/// times its compact form.
+pub const PLACEMENT_JSON_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 /// How far a fresh version may lie ahead of a server's clock, in milliseconds. Clocks kept by NTP
 /// differ by far less; a version further ahead would outlive every later write of an honest clock.
 pub const CLOCK_SKEW_MS_MAX: u64 = 60_000;

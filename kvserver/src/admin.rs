@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use kvcore::{
+    limits::PLACEMENT_JSON_BYTES_MAX,
     placement::Placement,
     replica::Replica,
     wire::{Reply as PeerReply, Request, Secret, admin as proof},
@@ -14,10 +15,6 @@ use warp::{
 };
 
 use crate::{log::disk::Disk, server::Server};
-
-/// Largest body of a `PUT /placement`, in bytes: a placement in JSON is a few times its compact
-/// form.
-const PLACEMENT_JSON_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// The routes. Writes need a proof that whoever asks knows the cluster's secret.
 pub fn routes<D: Disk>(

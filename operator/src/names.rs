@@ -2,6 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use kube::runtime::reflector::ObjectRef;
+
+use crate::crd::KvCluster;
+
 /// Who the operator is where fields are owned.
 pub const FIELD_MANAGER: &str = "kvasir-operator";
 
@@ -62,6 +66,11 @@ impl fmt::Display for Names {
 }
 
 impl Names {
+    /// The `KvCluster` itself, as watches and memory name it.
+    pub fn reference(&self) -> ObjectRef<KvCluster> {
+        ObjectRef::new(&self.cluster).within(&self.namespace)
+    }
+
     /// The Secret with the cluster's secret.
     pub fn secret(&self) -> String {
         format!("{}-secret", self.cluster)

@@ -258,8 +258,7 @@ async fn announce(
     secret: &Secret,
     context: &Context,
 ) {
-    let reference =
-        ObjectRef::<KvCluster>::new(&wanted.names.cluster).within(&wanted.names.namespace);
+    let reference = wanted.names.reference();
     let all = context.memory.untold(&reference, placement, &plan.announce);
     if all.is_empty() {
         return;

@@ -49,11 +49,7 @@ enum Victim {
 
 pub(super) fn measure(world: &World, effort: Effort, measured: &mut Measured) -> Result<()> {
     let namespace = Namespace::make(world, "figure-disruption")?;
-    let example = world.file("manifests/examples/basic.yaml")?;
-    namespace.kubectl().apply(&example.replace(
-        "  brokers:\n",
-        "  brokers:\n    service:\n      type: NodePort\n",
-    ))?;
+    namespace.kubectl().apply(&world.basic()?)?;
     for _ in 0..effort.repeats {
         for victim in [Victim::Server, Victim::Broker, Victim::Node] {
             turn(world, &namespace, victim, measured)?;

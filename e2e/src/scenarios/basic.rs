@@ -36,14 +36,10 @@ pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
         .collect();
     ensure!(zones.len() == 3, "members are in zones {zones:?}");
     in_a_pod(namespace)?;
-    kubectl.run(&[
-        "patch",
-        "kvcluster",
-        "demo",
-        "--type=merge",
-        "--patch",
+    kubectl.patch(
+        &["kvcluster", "demo"],
         r#"{"spec":{"brokers":{"service":{"type":"NodePort"}}}}"#,
-    ])?;
+    )?;
     let mut client = world.connect(namespace, "demo")?;
     ensure!(
         client.get("hello")?.as_deref() == Some("world"),

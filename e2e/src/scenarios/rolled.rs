@@ -7,11 +7,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use crate::{
-    client::{Client, Written},
-    namespace::Namespace,
-    world::World,
-};
+use crate::{client::Written, namespace::Namespace, world::World};
 
 /// How long three servers may take.
 const ROLLED_MAX: Duration = Duration::from_mins(3);
@@ -21,22 +17,14 @@ const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) fn run(world: &World, namespace: &Namespace) -> Result<()> {
     let kubectl = namespace.kubectl();
-    let example = world.file("manifests/examples/basic.yaml")?;
-    kubectl.apply(&example.replace(
-        "  brokers:\n",
-        "  brokers:\n    service:\n      type: NodePort\n",
-    ))?;
+    kubectl.apply(&world.basic()?)?;
     World::wait_ready(namespace, "demo", Duration::from_mins(1))?;
-    let mut client = Client::connect(world.node_port(namespace, "demo")?)?;
+    let mut client = world.connect(namespace, "demo")?;
     let before = servers(namespace)?;
-    kubectl.run(&[
-        "patch",
-        "kvcluster",
-        "demo",
-        "--type=merge",
-        "--patch",
+    kubectl.patch(
+        &["kvcluster", "demo"],
         r#"{"spec":{"servers":{"resources":{"limits":{"memory":"640Mi"}}}}}"#,
-    ])?;
+    )?;
     let mut written = Written::default();
     let (began, mut looked) = (Instant::now(), Instant::now());
     loop {

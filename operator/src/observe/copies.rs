@@ -58,7 +58,7 @@ where
 
     /// Those with the cluster's labels, by name.
     pub fn of(&self, names: &Names) -> Vec<Arc<K>> {
-        let cluster = ObjectRef::<KvCluster>::new(&names.cluster).within(&names.namespace);
+        let cluster = names.reference();
         let known = self.index.read().get(&cluster).cloned().unwrap_or_default();
         let copies = known.iter().filter_map(|name| self.get(names, name));
         // The index may be ahead of the store, or behind it.

@@ -1,7 +1,7 @@
 //! The cluster's secret: made once, and put back as it was when somebody deletes it.
 
 use k8s_openapi::api::core::v1;
-use kube::{Api, api::PostParams, runtime::reflector::ObjectRef};
+use kube::{Api, api::PostParams};
 use kvcore::wire::Secret;
 use rand::RngExt;
 
@@ -11,7 +11,6 @@ use crate::{
         own::{self, Owner},
     },
     context::Context,
-    crd::KvCluster,
     names::FIELD_MANAGER,
     objects::secret,
     observed::Observed,
@@ -25,12 +24,10 @@ pub(super) async fn ensure(
     observed: &mut Observed,
 ) -> Result<Option<Secret>, ActError> {
     let name = wanted.names.secret();
-    let reference =
-        ObjectRef::<KvCluster>::new(&wanted.names.cluster).within(&wanted.names.namespace);
     let there = observed.objects.secrets.get(&name);
     let is_there = there.and_then(secret::text).is_some();
     if !is_there && !wanted.spec.paused {
-        let made = make(wanted, context, &reference).await?;
+        let made = make(wanted, context).await?;
         observed.objects.secrets.insert(name.clone(), made);
     }
     Ok(known(wanted, context, observed))
@@ -38,21 +35,15 @@ pub(super) async fn ensure(
 
 /// The secret as it is there, without making one.
 pub(super) fn known(wanted: &Validated, context: &Context, observed: &Observed) -> Option<Secret> {
-    let reference =
-        ObjectRef::<KvCluster>::new(&wanted.names.cluster).within(&wanted.names.namespace);
     let there = observed.objects.secrets.get(&wanted.names.secret());
     let text = there.and_then(secret::text)?;
-    context.memory.saw_secret(&reference, text)
+    context.memory.saw_secret(&wanted.names.reference(), text)
 }
 
 /// Makes the Secret, with the text that it had before if that is known.
-async fn make(
-    wanted: &Validated,
-    context: &Context,
-    reference: &ObjectRef<KvCluster>,
-) -> Result<v1::Secret, ActError> {
+async fn make(wanted: &Validated, context: &Context) -> Result<v1::Secret, ActError> {
     let api: Api<v1::Secret> = Api::namespaced(context.client.clone(), &wanted.names.namespace);
-    let text = context.memory.secret_text(reference);
+    let text = context.memory.secret_text(&wanted.names.reference());
     let text = text.map(|text| String::from_utf8_lossy(&text).into_owned());
     let new = secret::build(wanted, &text.unwrap_or_else(random));
     let parameters = PostParams {
