@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kvcore::{
-    placement::{Epoch, Placement, ReplicaSet},
+    placement::{Epoch, Holders, Placement},
     slot::Slot,
     status::{BrokerId, BrokerStatus, PlacementInUse},
     time::Clock,
@@ -174,16 +174,18 @@ fn unready(view: &View) -> Option<String> {
         .iter()
         .map(|r| r.trouble().is_none())
         .collect();
-    let count = |set: &ReplicaSet| set.members().iter().filter(|m| live[m.get()]).count();
-    let quorums = placement.quorums();
+    let live_of = |holders: &Holders| {
+        let members = holders.members().iter();
+        members.filter(|member| live[member.get()]).count()
+    };
     let mut short = Slot::all().filter(|&slot| {
         let slot = placement.slot(slot);
-        let read = slot.read_set();
+        let readers = slot.read_set();
         let writes = slot.write_sets();
-        count(read) < quorums.read_of(read.members().len())
+        live_of(readers) < readers.read_quorum()
             || writes
                 .iter()
-                .any(|set| count(set) < quorums.write_of(set.members().len()))
+                .any(|writers| live_of(writers) < writers.write_quorum())
     });
     let first = short.next()?;
     let down = placement

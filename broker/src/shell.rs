@@ -229,9 +229,8 @@ impl Broker {
     async fn seen_before(&self, key: &Key, deadline: Instant) -> Result<Option<Version>, Failure> {
         let view = self.view();
         let sets = view.placement().slot(key.slot()).write_sets();
-        let quorums = view.placement().quorums();
-        let meet = |copies: usize| 2 * quorums.write_of(copies) > copies;
-        if sets.iter().all(|set| meet(set.members().len())) {
+        let meet = |holders: &&Holders| 2 * holders.write_quorum() > holders.copies();
+        if sets.iter().all(meet) {
             return Ok(None);
         }
         match self.presence_by(key.clone(), deadline).await {

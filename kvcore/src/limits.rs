@@ -74,7 +74,7 @@ pub const WEIGHT_MAX: u32 = 1000;
 /// each, and `MEMBERS_MAX` members with their longest names.
 pub const PLACEMENT_BYTES_MAX: usize = 128
     + MEMBERS_MAX * (23 + ZONE_BYTES_MAX + MEMBER_ADDRESS_BYTES_MAX)
-    + SLOTS * (1 + 2 * 2 * (COPIES_MAX + 1));
+    + SLOTS * (1 + 10 + 2 * (1 + 2 * (COPIES_MAX + 1)));
 
 /// Largest body of a `PUT /placement` to a server or a broker, in bytes: a placement in JSON is a few
 /// times its compact form.

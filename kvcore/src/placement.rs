@@ -5,23 +5,27 @@
 
 mod address;
 mod binary;
+mod check;
+pub mod conductor;
+mod holders;
 mod json;
+pub mod moves;
 pub mod planner;
+mod slot_placement;
 
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use smallvec::{SmallVec, smallvec};
 use uuid::Uuid;
 
 pub use self::{
     address::{AddressError, addresses},
     binary::DecodeError,
+    check::PlacementError,
+    holders::{Holders, Quorums, ReplicaSet, majority},
+    slot_placement::{Move, MoveStage, SlotPlacement},
 };
-use crate::{
-    limits::{COPIES_MAX, MEMBERS_MAX, SLOTS, WEIGHT_MAX, ZONE_BYTES_MAX},
-    slot::{Slot, SlotSet},
-};
+use crate::slot::{Slot, SlotSet};
 
 /// Names a cluster; lives on its disks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,7 +81,7 @@ pub struct Member {
     pub address: String,
     /// Failure domain; members of one zone are expected to fail together.
     pub zone: String,
-    /// Share of slots relative to others, 1 to [`WEIGHT_MAX`].
+    /// Share of slots relative to others, 1 to [`crate::limits::WEIGHT_MAX`].
     pub weight: u32,
 }
 
@@ -100,145 +104,6 @@ impl MemberIndex {
     }
 }
 
-/// The distinct members that hold one slot, in ascending order.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ReplicaSet(SmallVec<[MemberIndex; 4]>);
-
-impl ReplicaSet {
-    /// A set of these members; order and repetition do not matter.
-    pub fn new(members: impl IntoIterator<Item = MemberIndex>) -> Self {
-        let mut members: SmallVec<_> = members.into_iter().collect();
-        members.sort_unstable();
-        members.dedup();
-        Self(members)
-    }
-
-    /// The members in ascending order.
-    pub fn members(&self) -> &[MemberIndex] {
-        &self.0
-    }
-
-    /// Whether the member is in the set.
-    pub fn contains(&self, member: MemberIndex) -> bool {
-        self.0.binary_search(&member).is_ok()
-    }
-}
-
-impl fmt::Debug for ReplicaSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set()
-            .entries(self.0.iter().map(|member| member.0))
-            .finish()
-    }
-}
-
-/// How far the change of one replica of a slot has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[repr(u8)]
-pub enum MoveStage {
-    /// The joiner copies; reads stay with `current`.
-    Copying = 1,
-    /// Reads go to `next`; writes still need both.
-    Switching = 2,
-    /// Only `next` counts; the leaver hands over what others lack.
-    Leaving = 3,
-}
-
-/// Who holds a slot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SlotPlacement {
-    /// No move is open.
-    Stable {
-        /// The members that hold the slot.
-        current: ReplicaSet,
-    },
-    /// One replica is being changed.
-    Moving {
-        /// How far the move has come.
-        stage: MoveStage,
-        /// The set before the move.
-        current: ReplicaSet,
-        /// The set after the move.
-        next: ReplicaSet,
-    },
-}
-
-impl SlotPlacement {
-    /// The set before any open move.
-    pub fn current(&self) -> &ReplicaSet {
-        match self {
-            Self::Stable { current } | Self::Moving { current, .. } => current,
-        }
-    }
-
-    /// The set after the open move, if there is one.
-    pub fn next(&self) -> Option<&ReplicaSet> {
-        match self {
-            Self::Stable { .. } => None,
-            Self::Moving { next, .. } => Some(next),
-        }
-    }
-
-    /// The sets in which a write needs its quorum.
-    pub fn write_sets(&self) -> SmallVec<[&ReplicaSet; 2]> {
-        match self {
-            Self::Stable { current } => smallvec![current],
-            Self::Moving {
-                stage: MoveStage::Leaving,
-                next,
-                ..
-            } => smallvec![next],
-            Self::Moving { current, next, .. } => smallvec![current, next],
-        }
-    }
-
-    /// The set in which a read needs its quorum.
-    pub fn read_set(&self) -> &ReplicaSet {
-        match self {
-            Self::Stable { current }
-            | Self::Moving {
-                stage: MoveStage::Copying,
-                current,
-                ..
-            } => current,
-            Self::Moving { next, .. } => next,
-        }
-    }
-
-    /// Whether the member is named at all.
-    pub fn names(&self, member: MemberIndex) -> bool {
-        self.current().contains(member) || self.next().is_some_and(|next| next.contains(member))
-    }
-}
-
-/// How many members of a set must answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Quorums {
-    /// For a read; `None` is the set's majority.
-    pub read: Option<u8>,
-    /// For a write; `None` is the set's majority.
-    pub write: Option<u8>,
-}
-
-impl Quorums {
-    /// Members of a set of `copies` that must answer a read.
-    pub fn read_of(self, copies: usize) -> usize {
-        self.read.map_or(majority(copies), usize::from).min(copies)
-    }
-
-    /// Members of a set of `copies` that must have a write durable.
-    pub fn write_of(self, copies: usize) -> usize {
-        self.write.map_or(majority(copies), usize::from).min(copies)
-    }
-}
-
-/// More than half.
-pub fn majority(copies: usize) -> usize {
-    copies / 2 + 1
-}
-
 /// What a placement is made of; [`Placement::new`] checks it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parts {
@@ -250,9 +115,9 @@ pub struct Parts {
     pub author: AuthorId,
     /// Grows with every change of an address under one epoch.
     pub address_revision: u64,
-    /// Members that hold each slot, 1 to [`COPIES_MAX`].
+    /// Members that are to hold each slot, 1 to [`crate::limits::COPIES_MAX`].
     pub copies: u8,
-    /// Read and write quorums.
+    /// Read and write quorums that are asked for; those in force are each set's own.
     pub quorums: Quorums,
     /// Everyone who takes part.
     pub members: Vec<Member>,
@@ -267,59 +132,10 @@ pub struct Placement {
     digest: Digest,
 }
 
-/// Why parts make no placement.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlacementError {
-    /// Epoch zero means "none".
-    #[error("a placement's epoch is at least 1")]
-    NoEpoch,
-    /// Not one entry a slot.
-    #[error("a placement names all {SLOTS} slots, this one names {0}")]
-    SlotCount(usize),
-    /// No members, or too many.
-    #[error("a placement has 1 to {MEMBERS_MAX} members, this one has {0}")]
-    MemberCount(usize),
-    /// Copies out of range.
-    #[error("a placement keeps 1 to {COPIES_MAX} copies, this one asks for {0}")]
-    Copies(u8),
-    /// A quorum no set could reach, or of nobody.
-    #[error("a quorum is 1 to the number of copies ({copies}), this one is {quorum}")]
-    Quorum {
-        /// The rejected quorum.
-        quorum: u8,
-        /// Copies of each slot.
-        copies: u8,
-    },
-    /// A member that breaks a limit.
-    #[error("member {member}: {reason}")]
-    Member {
-        /// Which one.
-        member: MemberId,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// A member that nobody could connect to.
-    #[error("member {member}: {error}")]
-    Address {
-        /// Which one.
-        member: MemberId,
-        /// What is wrong with its address.
-        error: AddressError,
-    },
-    /// A set that is empty, too large, or names a member that is not there.
-    #[error("slot {slot}: {reason}")]
-    Set {
-        /// Which slot.
-        slot: u16,
-        /// What is wrong with its set.
-        reason: &'static str,
-    },
-}
-
 impl Placement {
     /// Checks the parts and makes them a placement.
     pub fn new(parts: Parts) -> Result<Self, PlacementError> {
-        check(&parts)?;
+        check::check(&parts)?;
         let digest = binary::digest(&parts);
         Ok(Self {
             parts: Arc::new(parts),
@@ -381,12 +197,12 @@ impl Placement {
             .collect()
     }
 
-    /// Read and write quorums.
+    /// Read and write quorums that are asked for; those in force are each set's own.
     pub fn quorums(&self) -> Quorums {
         self.parts.quorums
     }
 
-    /// Members that hold each slot.
+    /// Members that are to hold each slot.
     pub fn copies(&self) -> usize {
         usize::from(self.parts.copies)
     }
@@ -410,84 +226,6 @@ impl fmt::Debug for Placement {
             .field("members", &self.parts.members.len())
             .finish_non_exhaustive()
     }
-}
-
-fn check(parts: &Parts) -> Result<(), PlacementError> {
-    if parts.epoch.0 == 0 {
-        return Err(PlacementError::NoEpoch);
-    }
-    if parts.slots.len() != SLOTS {
-        return Err(PlacementError::SlotCount(parts.slots.len()));
-    }
-    if parts.members.is_empty() || parts.members.len() > MEMBERS_MAX {
-        return Err(PlacementError::MemberCount(parts.members.len()));
-    }
-    let copies = parts.copies;
-    if copies == 0 || usize::from(copies) > COPIES_MAX {
-        return Err(PlacementError::Copies(copies));
-    }
-    for quorum in [parts.quorums.read, parts.quorums.write]
-        .into_iter()
-        .flatten()
-    {
-        if quorum == 0 || quorum > copies {
-            return Err(PlacementError::Quorum { quorum, copies });
-        }
-    }
-    check_members(&parts.members)?;
-    for (slot, placed) in Slot::all().zip(&parts.slots) {
-        for set in [Some(placed.current()), placed.next()]
-            .into_iter()
-            .flatten()
-        {
-            check_set(set, parts.members.len()).map_err(|reason| PlacementError::Set {
-                slot: slot.number(),
-                reason,
-            })?;
-        }
-    }
-    Ok(())
-}
-
-fn check_members(members: &[Member]) -> Result<(), PlacementError> {
-    let mut seen = std::collections::HashSet::new();
-    for member in members {
-        let reason = if !seen.insert(member.id) {
-            "it is named twice"
-        } else if member.zone.len() > ZONE_BYTES_MAX {
-            "its zone name is too long"
-        } else if member.weight == 0 || member.weight > WEIGHT_MAX {
-            "its weight is zero or too large"
-        } else {
-            address::check(&member.address).map_err(|error| PlacementError::Address {
-                member: member.id,
-                error,
-            })?;
-            continue;
-        };
-        return Err(PlacementError::Member {
-            member: member.id,
-            reason,
-        });
-    }
-    Ok(())
-}
-
-fn check_set(set: &ReplicaSet, members: usize) -> Result<(), &'static str> {
-    if set.members().is_empty() {
-        return Err("nobody holds it");
-    }
-    // One more than the copies while a move is open.
-    if set.members().len() > COPIES_MAX + 1 {
-        return Err("too many members hold it");
-    }
-    if set.members().iter().any(|member| member.get() >= members) {
-        return Err("it names a member that is not there");
-    }
-    if !set.members().is_sorted_by(|a, b| a < b) {
-        return Err("its set is out of order or names a member twice");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

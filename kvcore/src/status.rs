@@ -55,6 +55,27 @@ pub struct MemberStatus {
     pub started_at: u64,
     /// Version of the program.
     pub program: String,
+    /// What it has done for slots that move: at most one entry a slot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<SlotSession>,
+    /// Slots that found another home, of which it has records that no owner has.
+    #[serde(default)]
+    pub slots_left: u32,
+}
+
+/// What a member has done for a slot that moves, all of it durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotSession {
+    /// The slot's number.
+    pub slot: u16,
+    /// The epoch of the slot's last change.
+    pub since: Epoch,
+    /// Members of the current set of whom it has everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pulled: Vec<MemberId>,
+    /// Whether enough members of the next set have everything that it has.
+    #[serde(default)]
+    pub handed_over: bool,
 }
 
 /// Names a broker process; new at every start.

@@ -116,7 +116,6 @@ fn largest_placement() -> Placement {
         })
         .collect();
     let sets = plan(&members, 7, None).unwrap();
-    let stable = |current| SlotPlacement::Stable { current };
     Placement::new(Parts {
         cluster: ClusterId(Uuid::from_u128(7)),
         epoch: Epoch(1),
@@ -125,7 +124,7 @@ fn largest_placement() -> Placement {
         copies: 7,
         quorums: Quorums::default(),
         members,
-        slots: sets.into_iter().map(stable).collect(),
+        slots: SlotPlacement::all_stable(sets, Epoch(1), Quorums::default()),
     })
     .unwrap()
 }

@@ -23,6 +23,8 @@ pub struct Authority {
 struct InForce {
     placement: Placement,
     slots: SlotSet,
+    /// Slots that were emptied for a newer placement.
+    closed: SlotSet,
 }
 
 /// What to do with a placement that was offered.
@@ -109,56 +111,101 @@ impl Authority {
 
     /// Puts a placement in force that was judged [`Offer::Take`] and is durable.
     pub fn put_in_force(&mut self, placement: Placement) {
+        self.put(placement, SlotSet::empty());
+    }
+
+    /// Answers for these slots no more until another placement is in force: they are emptied for it.
+    pub fn close(&mut self, slots: &SlotSet) {
+        if let Some(in_force) = &self.in_force {
+            let closed = in_force.closed.iter().chain(slots.iter()).collect();
+            self.put(in_force.placement.clone(), closed);
+        }
+    }
+
+    fn put(&mut self, placement: Placement, closed: SlotSet) {
         let index = placement.index_of(self.member);
         let slots = index.map_or_else(SlotSet::empty, |index| placement.slots_of(index));
-        self.in_force = Some(Arc::new(InForce { placement, slots }));
+        self.in_force = Some(Arc::new(InForce {
+            placement,
+            slots,
+            closed,
+        }));
     }
 
     /// Whether a request for one slot may be carried out.
-    pub fn admit(&self, scope: &Scope, now: UnixMillis) -> Result<(), Refusal> {
-        let in_force = self.admit_epoch(scope.epoch, scope.began_at, now)?;
-        if in_force.slots.contains(scope.slot) {
-            Ok(())
-        } else {
-            Err(Refusal::NotHeld(scope.slot))
-        }
+    pub fn admit(&self, scope: &Scope, now: UnixMillis) -> Result<Admitted, Refusal> {
+        admit_age(scope.began_at, now)?;
+        self.admit_at(scope.slot, scope.epoch)?;
+        Ok(Admitted::Slot(scope.slot, scope.epoch))
     }
 
     /// Whether a request for several slots may be carried out; all of them must be held.
-    pub fn admit_slots(&self, scope: &ScopedSlots, now: UnixMillis) -> Result<(), Refusal> {
-        let in_force = self.admit_epoch(scope.epoch, scope.began_at, now)?;
-        let foreign = scope
-            .slots
-            .iter()
-            .find(|&slot: &Slot| !in_force.slots.contains(slot));
-        foreign.map_or(Ok(()), |slot| Err(Refusal::NotHeld(slot)))
+    pub fn admit_slots(&self, scope: &ScopedSlots, now: UnixMillis) -> Result<Admitted, Refusal> {
+        admit_age(scope.began_at, now)?;
+        for slot in scope.slots.iter() {
+            self.admit_at(slot, scope.epoch)?;
+        }
+        Ok(Admitted::Slots(scope.slots.clone(), scope.epoch))
     }
 
-    fn admit_epoch(
-        &self,
-        epoch: Epoch,
-        began_at: UnixMillis,
-        now: UnixMillis,
-    ) -> Result<&InForce, Refusal> {
-        let age_ms = now.since(began_at);
-        if age_ms > REQUEST_AGE_MS_MAX {
-            return Err(Refusal::TooOld {
-                age_ms,
-                limit_ms: REQUEST_AGE_MS_MAX,
-            });
+    /// Whether what was let in before may still be answered: a read that looked a slot up while a
+    /// newer placement took it from this member knows nothing.
+    pub fn admits_still(&self, admitted: &Admitted) -> Result<(), Refusal> {
+        match admitted {
+            Admitted::Slot(slot, epoch) => self.admit_at(*slot, *epoch),
+            Admitted::Slots(slots, epoch) => {
+                let mut slots = slots.iter();
+                slots.try_for_each(|slot| self.admit_at(slot, *epoch))
+            }
         }
+    }
+
+    /// Whether a sender with the placement of this epoch knows all there is about the slot: it has
+    /// not changed since, and nothing newer is to be learned first.
+    fn admit_at(&self, slot: Slot, epoch: Epoch) -> Result<(), Refusal> {
         let Some(in_force) = &self.in_force else {
             return Err(Refusal::BehindEpoch {
                 have: Epoch::default(),
             });
         };
-        let have = in_force.placement.epoch();
-        match epoch.cmp(&have) {
-            std::cmp::Ordering::Less => Err(Refusal::StaleEpoch(in_force.placement.clone())),
-            std::cmp::Ordering::Greater => Err(Refusal::BehindEpoch { have }),
-            std::cmp::Ordering::Equal => Ok(in_force),
+        let placement = &in_force.placement;
+        let have = placement.epoch();
+        if epoch > have {
+            return Err(Refusal::BehindEpoch { have });
         }
+        if epoch < placement.slot(slot).since() {
+            return Err(Refusal::StaleEpoch(placement.clone()));
+        }
+        if !in_force.slots.contains(slot) {
+            return Err(Refusal::NotHeld(slot));
+        }
+        if in_force.closed.contains(slot) {
+            let what =
+                format!("about to follow a newer placement, for which slot {slot} is emptied");
+            return Err(Refusal::NotServing(what));
+        }
+        Ok(())
     }
+}
+
+/// What a request was let in for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admitted {
+    /// One slot, by a sender with the placement of this epoch.
+    Slot(Slot, Epoch),
+    /// Several slots, likewise.
+    Slots(SlotSet, Epoch),
+}
+
+fn admit_age(began_at: UnixMillis, now: UnixMillis) -> Result<(), Refusal> {
+    let age_ms = now.since(began_at);
+    if age_ms > REQUEST_AGE_MS_MAX {
+        return Err(Refusal::TooOld {
+            age_ms,
+            limit_ms: REQUEST_AGE_MS_MAX,
+        });
+    }
+    Ok(())
 }
 
 /// Whether a version may be written now; only fresh ones are held against the clock.

@@ -4,6 +4,9 @@
 //! asked of one other member, `round` whom to ask next, `tracker` what the passes together are
 //! worth; all are pure. This file runs them, one member after the other, for ever.
 
+mod given;
+mod giving;
+pub mod hand_over;
 pub mod pass;
 pub mod round;
 mod tracker;
@@ -22,8 +25,9 @@ use rand::RngExt;
 use tokio::time::timeout;
 
 use self::{
+    hand_over::{HandOver, HandedOver},
     pass::{Broken, Effect, Event, Pass, Passed},
-    round::{CatchUp, Followed, Report},
+    round::{CatchUp, Followed, Pulled, Report},
 };
 use crate::{limits::EXCHANGE_INTERVAL, log::disk::Disk, server::Server};
 
@@ -44,6 +48,8 @@ pub struct Progress(Mutex<State>);
 struct State {
     waiting_for: Option<String>,
     slots_behind: u32,
+    pulled: Pulled,
+    slots_left: u32,
 }
 
 impl Default for Progress {
@@ -52,6 +58,8 @@ impl Default for Progress {
         Self(Mutex::new(State {
             waiting_for,
             slots_behind: 0,
+            pulled: Pulled::new(),
+            slots_left: 0,
         }))
     }
 }
@@ -67,11 +75,24 @@ impl Progress {
         self.0.lock().slots_behind
     }
 
+    /// Whom the slots that are copied were had from.
+    pub fn pulled(&self) -> Pulled {
+        self.0.lock().pulled.clone()
+    }
+
+    /// Slots that found another home, of which there are records that no owner was seen to have.
+    pub fn slots_left(&self) -> u32 {
+        self.0.lock().slots_left
+    }
+
     fn set(&self, waiting_for: Option<String>, slots_behind: u32) {
-        *self.0.lock() = State {
-            waiting_for,
-            slots_behind,
-        };
+        let mut state = self.0.lock();
+        state.waiting_for = waiting_for;
+        state.slots_behind = slots_behind;
+    }
+
+    fn set_pulled(&self, pulled: Pulled) {
+        self.0.lock().pulled = pulled;
     }
 }
 
@@ -134,6 +155,18 @@ impl<D: Disk> Rounds<D> {
             if let Some(newer) = followed.newer {
                 return self.take(newer).await;
             }
+            self.server.progress().set_pulled(followed.pulled);
+        }
+        while let Some((member, hand_over)) = self.catch_up.next_hand_over() {
+            let end = self.hand_over(placement, &member, hand_over).await;
+            if let Err(Broken { why, .. }) = &end {
+                tracing::debug!(member = %member.id, address = member.address, why, "not handed over");
+            }
+            let followed = self.catch_up.handed_over(end);
+            if let Some(newer) = followed.newer {
+                return self.take(newer).await;
+            }
+            self.server.give(followed.given).await;
         }
         match self.catch_up.finish(&store) {
             Some(report) => self.report(report),
@@ -187,6 +220,26 @@ impl<D: Disk> Rounds<D> {
         member: &Member,
         pass: Pass,
     ) -> Result<Passed, Broken> {
+        let link = self.link(placement, member).await?;
+        run_pass(&self.server, &link, pass).await
+    }
+
+    async fn hand_over(
+        &mut self,
+        placement: &Placement,
+        member: &Member,
+        hand_over: HandOver,
+    ) -> Result<HandedOver, Broken> {
+        let link = self.link(placement, member).await?;
+        giving::run(&self.server, &link, hand_over).await
+    }
+
+    /// A member that can be asked now.
+    async fn link(
+        &mut self,
+        placement: &Placement,
+        member: &Member,
+    ) -> Result<Arc<dyn Replica>, Broken> {
         let name = (member.id, member.address.clone());
         let is_new = !self.links.contains_key(&name);
         let link = self.links.entry(name);
@@ -204,12 +257,21 @@ impl<D: Disk> Rounds<D> {
         if let Some(trouble) = link.trouble() {
             return Err(not_reached(trouble));
         }
-        run_pass(&self.server, &link, pass).await
+        Ok(link)
     }
 }
 
 fn not_reached(why: String) -> Broken {
     Broken { why, newer: None }
+}
+
+/// Asks a member, for a limited time.
+async fn call(replica: &dyn Replica, request: Request) -> Result<Reply, String> {
+    match timeout(REQUEST_TIMEOUT, replica.call(request)).await {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs())),
+    }
 }
 
 type Answers = FuturesUnordered<BoxFuture<'static, Event>>;
@@ -229,14 +291,9 @@ async fn run_pass<D: Disk>(
                 Effect::Apply { tag, request } => (tag, Arc::new(server.clone()), request),
             };
             let answer = async move {
-                match timeout(REQUEST_TIMEOUT, replica.call(request)).await {
-                    Ok(Ok(reply)) => Event::Answer { tag, reply },
-                    Ok(Err(error)) => Event::Failed {
-                        why: error.to_string(),
-                    },
-                    Err(_) => Event::Failed {
-                        why: format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()),
-                    },
+                match call(&*replica, request).await {
+                    Ok(reply) => Event::Answer { tag, reply },
+                    Err(why) => Event::Failed { why },
                 }
             };
             answers.push(answer.boxed());

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod requests;
+mod slots;
 pub mod work;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Instant};
@@ -24,7 +25,9 @@ use crate::{
     authority::Authority,
     catch_up::Progress,
     log::disk::{Disk, directory::Directory},
+    member_files::slot_table::SlotTable,
     metrics::{Metrics, RequestKind},
+    sessions,
     store::{Store, StoreOptions},
     writer_thread::WriterThread,
 };
@@ -51,8 +54,10 @@ struct Inner<D: Disk> {
     options: StoreOptions,
     writer: WriterThread,
     authority: RwLock<Authority>,
-    /// One placement is adopted at a time.
+    /// One placement is adopted at a time, and slots are emptied in turn.
     adopting: tokio::sync::Mutex<()>,
+    /// As it is in its file.
+    slot_table: RwLock<SlotTable>,
     clock: Arc<dyn Clock>,
     epoch: watch::Sender<Epoch>,
     progress: Progress,
@@ -74,6 +79,8 @@ pub struct Parts<D: Disk> {
     pub writer: WriterThread,
     /// The placement it has durable.
     pub placement: Option<Placement>,
+    /// The slot table it has durable.
+    pub slot_table: SlotTable,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -88,9 +95,14 @@ impl<D: Disk> Server<D> {
             options,
             writer,
             placement,
+            slot_table,
             clock,
         } = parts;
-        let authority = Authority::new(member, placement);
+        let mut authority = Authority::new(member, placement);
+        if let Some(placement) = authority.placement() {
+            let closed = sessions::closed(placement, &slot_table);
+            authority.close(&closed);
+        }
         let (epoch, _) = watch::channel(authority.epoch());
         let started_at = clock.now().0;
         Self(Arc::new(Inner {
@@ -101,6 +113,7 @@ impl<D: Disk> Server<D> {
             writer,
             authority: RwLock::new(authority),
             adopting: tokio::sync::Mutex::new(()),
+            slot_table: RwLock::new(slot_table),
             clock,
             epoch,
             progress: Progress::default(),
@@ -186,6 +199,8 @@ impl<D: Disk> Server<D> {
             sync: inner.options.sync,
             started_at: inner.started_at,
             program: env!("CARGO_PKG_VERSION").to_owned(),
+            sessions: self.sessions(&authority),
+            slots_left: inner.progress.slots_left(),
         }
     }
 

@@ -14,12 +14,12 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::{
-    crd::{KvCluster, KvClusterStatus},
+    crd::{KvCluster, KvClusterStatus, OperationKind},
     http_client::HttpClient,
     lease::Leadership,
     metrics::Metrics,
     observe::{caches::Caches, prober::Reports},
-    plan::{Stalled, announce::Announce},
+    plan::{self, Plan, Stalled, announce::Announce},
     status::Figures,
 };
 
@@ -84,6 +84,8 @@ struct Remembered {
     refused: HashMap<Uuid, (u32, Instant)>,
     /// After failures: not before then, unless the spec is another one.
     rests_until: Option<(i64, Instant)>,
+    /// What was waited for the last time, and since when nothing else was.
+    waits: Option<(Vec<(OperationKind, String)>, Instant)>,
     /// Who was told of which placement, and when.
     told: HashMap<Uuid, (Epoch, u64, Instant)>,
     /// The status as it was last written: the copy of the API server's may be older.
@@ -105,6 +107,7 @@ impl Remembered {
             unreadable: None,
             refused: HashMap::new(),
             rests_until: None,
+            waits: None,
             told: HashMap::new(),
             status: None,
             figures_at: None,
@@ -219,8 +222,31 @@ impl Memory {
         remembered.secret.clone()
     }
 
-    /// A reconciliation went well.
-    pub fn succeeded(&self, cluster: &ObjectRef<KvCluster>) {
+    /// When to look again if nothing happens: as the plan says, and less and less often where it waits for
+    /// the same as before.
+    pub fn recheck(&self, cluster: &ObjectRef<KvCluster>, plan: &Plan) -> Duration {
+        let mut all = self.0.lock();
+        let Some(remembered) = all.get_mut(cluster) else {
+            return plan.recheck;
+        };
+        let operations = plan.operations.iter();
+        let waits: Vec<_> = operations
+            .map(|operation| (operation.kind, operation.member.clone()))
+            .collect();
+        let now = Instant::now();
+        let since = match remembered.waits.take() {
+            Some((before, since)) if before == waits && plan.changes_nothing() => since,
+            _ => now,
+        };
+        remembered.waits = Some((waits, since));
+        if !plan.announce.is_empty() {
+            return plan.recheck;
+        }
+        let patience = (now - since) / 4;
+        plan.recheck.max(patience.min(plan::RECHECK))
+    }
+
+    /// A reconciliation went well.(&self, cluster: &ObjectRef<KvCluster>) {
         if let Some(remembered) = self.0.lock().get_mut(cluster) {
             remembered.failures = 0;
             remembered.conflicts = 0;
@@ -312,6 +338,10 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        fixtures::{observed, validated},
+        observed::Heard,
+    };
 
     #[test]
     fn pauses_grow_to_a_minute_and_begin_anew_after_a_success() {
@@ -355,6 +385,28 @@ mod tests {
         memory.told(&cluster, &placement, &all, &[Uuid::from_u128(1)]);
         assert_eq!(memory.untold(&cluster, &placement, &all), []);
         assert_eq!(memory.untold(&cluster, &placement, &[one(3)]), [one(3)]);
+    }
+
+    #[test]
+    fn what_is_waited_for_long_is_looked_at_less_often() {
+        let (memory, cluster) = (Memory::default(), ObjectRef::new("a").within("b"));
+        memory.begin(&cluster, "1");
+        let silent = |_| Heard::Silent("nobody is there".to_owned());
+        let mut plan = plan::plan(&validated(), &observed(silent));
+        let soon = plan.recheck;
+        assert_eq!(memory.recheck(&cluster, &plan), soon);
+        let long_ago = |ago| {
+            let mut all = memory.0.lock();
+            let remembered = all.get_mut(&cluster).expect("it was begun");
+            let (_, since) = remembered.waits.as_mut().expect("it waited");
+            *since = Instant::now().checked_sub(ago).expect("a recent time");
+        };
+        long_ago(Duration::from_secs(100));
+        assert_eq!(memory.recheck(&cluster, &plan).as_secs(), 25);
+        long_ago(Duration::from_secs(1_000));
+        assert_eq!(memory.recheck(&cluster, &plan), plan::RECHECK);
+        plan.operations[0].member = "another".to_owned();
+        assert_eq!(memory.recheck(&cluster, &plan), soon, "that is news");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::{
 
 /// How long nothing may be looked at without an event: figures follow once a minute, and a missed
 /// event is made up for by then.
-const RECHECK: Duration = Duration::from_mins(1);
+pub const RECHECK: Duration = Duration::from_mins(1);
 
 /// How soon to look again while something is waited for that no event may tell.
 const RECHECK_WAITING: Duration = Duration::from_secs(10);

@@ -170,7 +170,7 @@ async fn turn(cluster: &KvCluster, context: &Context) -> Result<Action, Error> {
         return Ok(Action::requeue(plan.recheck.min(rest)));
     }
     context.memory.succeeded(&reference);
-    Ok(Action::requeue(plan.recheck))
+    Ok(Action::requeue(context.memory.recheck(&reference, &plan)))
 }
 
 /// What a turn goes by, beside the plan.

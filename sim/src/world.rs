@@ -381,9 +381,6 @@ fn first_placement(run: &Plan) -> Placement {
         })
         .collect();
     let sets = plan(&members, usize::from(shape.copies), None).expect("shapes can be placed");
-    let slots = sets
-        .into_iter()
-        .map(|current| SlotPlacement::Stable { current });
     Placement::new(Parts {
         cluster: ClusterId(Uuid::from_u128(1)),
         epoch: Epoch(1),
@@ -392,7 +389,7 @@ fn first_placement(run: &Plan) -> Placement {
         copies: shape.copies,
         quorums: shape.quorums,
         members,
-        slots: slots.collect(),
+        slots: SlotPlacement::all_stable(sets, Epoch(1), shape.quorums),
     })
     .expect("shapes are valid")
 }

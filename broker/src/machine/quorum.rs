@@ -19,12 +19,10 @@ pub struct WriteQuorum {
 impl WriteQuorum {
     /// Nobody has the record yet.
     pub fn new(placement: &Placement, slot: Slot) -> Self {
-        let quorums = placement.quorums();
         let sets = placement.slot(slot).write_sets().into_iter();
-        let sets = sets.map(|set| {
-            let needed = quorums.write_of(set.members().len());
+        let sets = sets.map(|holders| {
             let fewer = usize::from(planted::is(Bug::QuorumOffByOne));
-            (set.clone(), needed - fewer)
+            (holders.set.clone(), holders.write_quorum() - fewer)
         });
         Self {
             sets: sets.collect(),

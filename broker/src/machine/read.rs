@@ -436,15 +436,10 @@ impl Read {
             failure => return Outcome::NotDone(failure),
         };
         // It is said to be uncertain, rather than nothing at all.
-        let copies = cx
-            .placement
-            .slot(self.key.slot())
-            .read_set()
-            .members()
-            .len();
+        let readers = cx.placement.slot(self.key.slot()).read_set();
         let partial = answer.partial.unwrap_or_else(|| Partial {
-            answered: copies.saturating_sub(absent.len()),
-            needed: cx.placement.quorums().read_of(copies),
+            answered: readers.copies().saturating_sub(absent.len()),
+            needed: readers.read_quorum(),
             absent,
         });
         Outcome::Done(ReadAnswer {

@@ -293,8 +293,8 @@ impl Scan {
     fn ask_for(&mut self, cx: &mut Context<'_>, slots: &SlotSet) -> Progress<Outcome<ScanPage>> {
         let mut wanted: BTreeMap<(MemberIndex, bool), SlotSet> = BTreeMap::new();
         for slot in slots.iter() {
-            let set = cx.placement.slot(slot).read_set().members();
-            let needed = cx.placement.quorums().read_of(set.len());
+            let readers = cx.placement.slot(slot).read_set();
+            let (set, needed) = (readers.members(), readers.read_quorum());
             let readers = self.readers(slot);
             let able = |&member: &MemberIndex| {
                 cx.is_live(member)
@@ -353,8 +353,8 @@ impl Scan {
     }
 
     fn too_few(&self, cx: &Context<'_>, slot: Slot, able: usize) -> Failure {
-        let set = cx.placement.slot(slot).read_set().members();
-        let needed = cx.placement.quorums().read_of(set.len());
+        let readers = cx.placement.slot(slot).read_set();
+        let (set, needed) = (readers.members(), readers.read_quorum());
         let absent = set.iter().filter_map(|&member| {
             let why = match self.failed.get(&member) {
                 Some(why) => why.as_str(),
@@ -413,10 +413,10 @@ impl Scan {
     /// Slots for which fewer members than a read quorum answered so far.
     fn short_slots(&self, cx: &Context<'_>) -> usize {
         let is_short = |slot: &Slot| {
-            let set = cx.placement.slot(*slot).read_set().members();
+            let readers = cx.placement.slot(*slot).read_set();
             let pages = self.pages.iter();
             let answered = pages.filter(|(ask, _)| ask.slots.contains(*slot)).count();
-            answered < cx.placement.quorums().read_of(set.len())
+            answered < readers.read_quorum()
         };
         Slot::all().filter(is_short).count()
     }

@@ -212,10 +212,7 @@ pub fn make(
         copies: u8::try_from(copies).map_err(|_| PlanError::Copies(COPIES_MAX + 1))?,
         quorums,
         members,
-        slots: sets
-            .into_iter()
-            .map(|current| SlotPlacement::Stable { current })
-            .collect(),
+        slots: SlotPlacement::all_stable(sets, Epoch(1), quorums),
     })?)
 }
 

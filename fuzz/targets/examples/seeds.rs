@@ -262,7 +262,6 @@ fn placement() -> Placement {
     };
     let members = vec![member(1), member(2)];
     let sets = plan(&members, 1, None).expect("one copy on two members is possible");
-    let stable = |current| SlotPlacement::Stable { current };
     Placement::new(Parts {
         cluster: ClusterId(Uuid::from_u128(9)),
         epoch: Epoch(1),
@@ -271,7 +270,7 @@ fn placement() -> Placement {
         copies: 1,
         quorums: Quorums::default(),
         members,
-        slots: sets.into_iter().map(stable).collect(),
+        slots: SlotPlacement::all_stable(sets, Epoch(1), Quorums::default()),
     })
     .expect("it was planned")
 }

@@ -3,8 +3,8 @@
 use kvcore::{
     limits::{COPIES_MAX, PLACEMENT_BYTES_MAX, SLOTS},
     placement::{
-        AuthorId, ClusterId, Epoch, Member, MemberId, MemberIndex, MoveStage, Parts, Placement,
-        Quorums, ReplicaSet, SlotPlacement,
+        AuthorId, ClusterId, Epoch, Holders, Member, MemberId, MemberIndex, MoveStage, Parts,
+        Placement, Quorums, ReplicaSet, SlotPlacement,
     },
     slot::Slot,
 };
@@ -137,19 +137,27 @@ fn placed(pattern: &[u8], slot: usize, members: usize) -> SlotPlacement {
     let set = |from: usize| {
         let size = 1 + byte(from) % (COPIES_MAX + 2);
         let names = (0..size).map(|at| (byte(from + 1 + at) + at) % (members + members / 8));
-        ReplicaSet::new(names.map(|name| MemberIndex(u16::try_from(name).expect("few members"))))
+        let names = names.map(|name| MemberIndex(u16::try_from(name).expect("few members")));
+        let quorum = |at: usize| u8::try_from(byte(from + at) % 12).ok().filter(|&q| q < 9);
+        let quorums = Quorums {
+            read: quorum(2),
+            write: quorum(3),
+        };
+        Holders::new(ReplicaSet::new(names), quorums)
     };
+    let since = Epoch(byte(4) as u64 % 5);
     let stage = match byte(0) % 7 {
         1 => MoveStage::Copying,
         2 => MoveStage::Switching,
         3 => MoveStage::Leaving,
-        _ => return SlotPlacement::Stable { current: set(1) },
+        _ => return SlotPlacement::stable(since, set(1)),
     };
-    SlotPlacement::Moving {
-        stage,
-        current: set(1),
-        next: set(2),
-    }
+    let current = set(1);
+    let stays = current.members().iter().skip(byte(2) % 2).copied();
+    let joiner = MemberIndex(u16::try_from(byte(3)).expect("a byte"));
+    let joiner = Some(joiner).filter(|_| byte(3) % 3 > 0);
+    let next = Holders::new(ReplicaSet::new(stays.chain(joiner)), set(3).quorums);
+    SlotPlacement::moving(since, stage, current, next)
 }
 
 /// Both forms give it back, and every table can be looked up in.
@@ -170,10 +178,9 @@ fn is_kept(placement: &Placement) {
                     Some(member)
                 );
             }
-            let quorums = placement.quorums();
-            let copies = set.members().len();
-            assert!((1..=copies).contains(&quorums.read_of(copies)));
-            assert!((1..=copies).contains(&quorums.write_of(copies)));
+            let copies = set.copies();
+            assert!((1..=copies).contains(&set.read_quorum()));
+            assert!((1..=copies).contains(&set.write_quorum()));
         }
     }
 }

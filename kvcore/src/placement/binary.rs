@@ -1,30 +1,32 @@
 //! The compact encoding of a placement, and its digest.
 //!
 //! ```text
-//! magic "KVP1" · cluster 16 · epoch 8 · author 16 · address revision 8 · copies 1
+//! magic "KVP2" · cluster 16 · epoch 8 · author 16 · address revision 8 · copies 1
 //! read quorum 1 (0: majority) · write quorum 1 (0: majority) · members 2
 //!   member: id 16 · weight 2 · zone length 1 · zone · address length 2 · address
 //! slots 1,024 times:
 //!   head 1 = stage (2 bits) << 6 | size of next (3 bits) << 3 | size of current (3 bits)
-//!   current: size x 2 bytes · next: size x 2 bytes
+//!   epochs since its last change 1..10 (LEB128)
+//!   current: quorums 1 · size x 2 bytes, then next likewise
+//!     quorums = read (4 bits) << 4 | write (4 bits), 0: majority
 //! crc32 4, of everything before
 //! ```
 //!
 //! All numbers are little endian. A set size in the head is the size minus one. With three
-//! copies the slot table is 7 KiB.
+//! copies the slot table is 9 KiB.
 
 use uuid::Uuid;
 
 use super::{
-    AuthorId, ClusterId, Digest, Epoch, Member, MemberId, MemberIndex, MoveStage, Parts, Placement,
-    PlacementError, Quorums, ReplicaSet, SlotPlacement,
+    AuthorId, ClusterId, Digest, Epoch, Holders, Member, MemberId, MemberIndex, MoveStage, Parts,
+    Placement, PlacementError, Quorums, ReplicaSet, SlotPlacement,
 };
 use crate::{
     limits::{COPIES_MAX, PLACEMENT_BYTES_MAX, SLOTS},
     wire::read::{Reader, Truncated},
 };
 
-const MAGIC: [u8; 4] = *b"KVP1";
+const MAGIC: [u8; 4] = *b"KVP2";
 
 // A set has at most one member more than the copies, and its size less one has three bits.
 const _: () = assert!(COPIES_MAX < 8);
@@ -104,7 +106,7 @@ fn write(parts: &Parts, addresses: Addresses) -> Vec<u8> {
         }
     }
     for slot in &parts.slots {
-        write_slot(&mut out, slot);
+        write_slot(&mut out, slot, parts.epoch);
     }
     out
 }
@@ -114,18 +116,27 @@ fn put_u16(out: &mut Vec<u8>, number: usize) {
     out.extend_from_slice(&number.to_le_bytes());
 }
 
-fn write_slot(out: &mut Vec<u8>, slot: &SlotPlacement) {
-    let size = |set: &ReplicaSet| u8::try_from(set.members().len() - 1).expect("sets are small");
-    let (stage, next) = match slot {
-        SlotPlacement::Stable { .. } => (0, None),
-        SlotPlacement::Moving { stage, next, .. } => (*stage as u8, Some(next)),
-    };
-    out.push(stage << 6 | next.map_or(0, size) << 3 | size(slot.current()));
-    for set in [Some(slot.current()), next].into_iter().flatten() {
-        for member in set.members() {
+fn write_slot(out: &mut Vec<u8>, slot: &SlotPlacement, epoch: Epoch) {
+    let size = |holders: &Holders| u8::try_from(holders.copies() - 1).expect("sets are small");
+    let stage = slot.stage().map_or(0, |stage| stage as u8);
+    out.push(stage << 6 | slot.next().map_or(0, size) << 3 | size(slot.current()));
+    put_number(out, epoch.0 - slot.since().0);
+    for holders in [Some(slot.current()), slot.next()].into_iter().flatten() {
+        let quorum = |quorum: Option<u8>| quorum.unwrap_or(0);
+        out.push(quorum(holders.quorums.read) << 4 | quorum(holders.quorums.write));
+        for member in holders.members() {
             out.extend_from_slice(&member.0.to_le_bytes());
         }
     }
+}
+
+/// Seven bits a byte, the lowest first; the top bit says that more follow.
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number > 0x7f {
+        out.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    out.push(number.to_le_bytes()[0]);
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Placement, DecodeError> {
@@ -155,7 +166,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Placement, DecodeError> {
         .map(|_| read_member(&mut reader))
         .collect::<Result<_, _>>()?;
     let slots = (0..SLOTS)
-        .map(|_| read_slot(&mut reader))
+        .map(|_| read_slot(&mut reader, epoch))
         .collect::<Result<_, _>>()?;
     if !reader.is_empty() {
         return Err(DecodeError::Length);
@@ -193,21 +204,49 @@ fn text(bytes: &[u8]) -> Result<String, DecodeError> {
     Ok(text.to_owned())
 }
 
-fn read_slot(reader: &mut Reader<'_>) -> Result<SlotPlacement, DecodeError> {
+fn read_slot(reader: &mut Reader<'_>, epoch: Epoch) -> Result<SlotPlacement, DecodeError> {
     let head = reader.u8()?;
-    let current = read_set(reader, head & 7)?;
+    let since = epoch.0.checked_sub(read_number(reader)?);
+    let since = Epoch(since.ok_or(DecodeError::Content(
+        "a slot that changed before all epochs",
+    ))?);
+    let current = read_holders(reader, head & 7)?;
     let stage = match head >> 6 {
-        0 if head >> 3 == 0 => return Ok(SlotPlacement::Stable { current }),
+        0 if head >> 3 == 0 => return Ok(SlotPlacement::stable(since, current)),
         0 => return Err(DecodeError::Content("a stable slot with a next set")),
         1 => MoveStage::Copying,
         2 => MoveStage::Switching,
         _ => MoveStage::Leaving,
     };
-    Ok(SlotPlacement::Moving {
-        stage,
-        current,
-        next: read_set(reader, head >> 3 & 7)?,
-    })
+    let next = read_holders(reader, head >> 3 & 7)?;
+    Ok(SlotPlacement::moving(since, stage, current, next))
+}
+
+fn read_number(reader: &mut Reader<'_>) -> Result<u64, DecodeError> {
+    let mut number = 0;
+    for shift in (0..u64::BITS).step_by(7) {
+        let byte = reader.u8()?;
+        let bits = u64::from(byte & 0x7f);
+        // One number has one form, so that one placement has one.
+        if bits << shift >> shift != bits || (byte == 0 && shift > 0) {
+            break;
+        }
+        number |= bits << shift;
+        if byte & 0x80 == 0 {
+            return Ok(number);
+        }
+    }
+    Err(DecodeError::Content("a number too large or too long"))
+}
+
+fn read_holders(reader: &mut Reader<'_>, size_less_one: u8) -> Result<Holders, DecodeError> {
+    let quorums = reader.u8()?;
+    let quorum = |number: u8| (number != 0).then_some(number);
+    let quorums = Quorums {
+        read: quorum(quorums >> 4),
+        write: quorum(quorums & 0xf),
+    };
+    Ok(Holders::new(read_set(reader, size_less_one)?, quorums))
 }
 
 fn read_set(reader: &mut Reader<'_>, size_less_one: u8) -> Result<ReplicaSet, DecodeError> {

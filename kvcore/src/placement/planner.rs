@@ -19,7 +19,8 @@ mod loads;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Member, MemberId, MemberIndex, Placement, ReplicaSet};
+use self::fewest::Holds;
+use super::{Member, MemberId, MemberIndex, MoveStage, Placement, ReplicaSet};
 use crate::{
     limits::{COPIES_MAX, MEMBERS_MAX, SLOTS},
     slot::Slot,
@@ -115,12 +116,13 @@ pub fn plan(
 /// The set of every slot for this goal, in the order of slots, by the index of its members.
 ///
 /// Of a slot that is moving in `previous`, those who will hold it when the move is over count as its
-/// holders.
+/// holders. While it is copied that is still those who hold it now, and of other members the one that
+/// copies it is preferred.
 pub fn reach(goal: &Goal<'_>, previous: Option<&Placement>) -> Result<Vec<ReplicaSet>, PlanError> {
     goal.check()?;
-    let holds = match previous {
+    let holds: Vec<_> = match previous {
         Some(previous) => holders(goal.members, previous),
-        None => dealer::deal(goal),
+        None => dealer::deal(goal).into_iter().map(Holds::from).collect(),
     };
     let sets = fewest::change(goal, &loads::Loads::of(goal), &holds);
     let index = |member| MemberIndex(u16::try_from(member).expect("members are counted"));
@@ -131,7 +133,7 @@ pub fn reach(goal: &Goal<'_>, previous: Option<&Placement>) -> Result<Vec<Replic
 }
 
 /// Who holds each slot, by today's index; members that are gone hold nothing.
-fn holders(members: &[Member], previous: &Placement) -> Vec<Vec<usize>> {
+fn holders(members: &[Member], previous: &Placement) -> Vec<Holds> {
     let today: BTreeMap<MemberId, usize> = members
         .iter()
         .enumerate()
@@ -139,9 +141,17 @@ fn holders(members: &[Member], previous: &Placement) -> Vec<Vec<usize>> {
         .collect();
     let of = |slot: Slot| {
         let placed = previous.slot(slot);
-        let set = placed.next().unwrap_or(placed.current());
-        let ids = set.members().iter().map(|&index| previous.member(index).id);
-        ids.filter_map(|id| today.get(&id).copied()).collect()
+        let index = |member: MemberIndex| today.get(&previous.member(member).id).copied();
+        let is_copied = placed.stage() == Some(MoveStage::Copying);
+        let set = if is_copied {
+            placed.current()
+        } else {
+            placed.last()
+        };
+        Holds {
+            has: set.members().iter().filter_map(|&m| index(m)).collect(),
+            copies: placed.joiner().filter(|_| is_copied).and_then(index),
+        }
     };
     Slot::all().map(of).collect()
 }

@@ -19,22 +19,34 @@ fn members(count: u128) -> Vec<Member> {
 fn parts() -> Parts {
     let members = members(5);
     let sets = planner::plan(&members, 3, None).expect("possible");
+    let quorums = Quorums {
+        read: Some(2),
+        write: None,
+    };
     Parts {
         cluster: ClusterId(Uuid::from_u128(77)),
         epoch: Epoch(3),
         author: AuthorId(Uuid::from_u128(78)),
         address_revision: 4,
         copies: 3,
-        quorums: Quorums {
-            read: Some(2),
-            write: None,
-        },
+        quorums,
         members,
-        slots: sets
-            .into_iter()
-            .map(|current| SlotPlacement::Stable { current })
-            .collect(),
+        slots: SlotPlacement::all_stable(sets, Epoch(2), quorums),
     }
+}
+
+/// The first of these members gives way to one that is not among them, with quorums of its own.
+fn moving(current: &Holders) -> SlotPlacement {
+    let joiner = (0..)
+        .map(MemberIndex)
+        .find(|&member| !current.contains(member));
+    let stays = current.members().iter().skip(1).copied();
+    let quorums = Quorums {
+        read: Some(1),
+        write: Some(3),
+    };
+    let next = Holders::new(ReplicaSet::new(stays.chain(joiner)), quorums);
+    SlotPlacement::moving(Epoch(3), MoveStage::Switching, current.clone(), next)
 }
 
 #[test]
@@ -43,16 +55,11 @@ fn three_copies_of_all_slots_fit_sixteen_kibibytes() {
     let bytes = Placement::new(parts.clone()).expect("valid").encode().len();
     assert!(bytes <= 16 * 1024, "{bytes} bytes");
     for slot in &mut parts.slots {
-        let current = slot.current().clone();
-        let next = ReplicaSet::new([MemberIndex(0), MemberIndex(2), MemberIndex(4)]);
-        *slot = SlotPlacement::Moving {
-            stage: MoveStage::Switching,
-            current,
-            next,
-        };
+        *slot = moving(slot.current());
     }
     let placement = Placement::new(parts).expect("valid");
-    assert!(placement.encode().len() <= 16 * 1024);
+    let bytes = placement.encode().len();
+    assert!(bytes <= 20 * 1024, "{bytes} bytes while all of them move");
     assert_eq!(
         Placement::decode(&placement.encode()).expect("just encoded"),
         placement
@@ -101,12 +108,51 @@ fn broken_rules_are_named() {
         let member = Uuid::from_u128(2).to_string();
         assert!(error.contains(wrong) && error.contains(&member), "{error}");
     }
-    let outside = |parts: &mut Parts| {
-        parts.slots[5] = SlotPlacement::Stable {
-            current: ReplicaSet::new([MemberIndex(5)]),
-        };
+    let of = |members: &[u16]| {
+        let set = ReplicaSet::new(members.iter().copied().map(MemberIndex));
+        Holders::new(set, Quorums::default())
     };
-    assert!(refuse(outside).contains("slot 5"));
+    let refuse_slot = |slot: SlotPlacement| {
+        let mut parts = parts();
+        parts.slots[5] = slot;
+        Placement::new(parts).unwrap_err().to_string()
+    };
+    let moving = |next| SlotPlacement::moving(Epoch(3), MoveStage::Copying, of(&[0, 1, 2]), next);
+    let mut impossible = of(&[0, 1]);
+    impossible.quorums.write = Some(3);
+    for (slot, wrong) in [
+        (
+            SlotPlacement::stable(Epoch(1), of(&[5])),
+            "that is not there",
+        ),
+        (
+            SlotPlacement::stable(Epoch(4), of(&[1])),
+            "an epoch that is not there yet",
+        ),
+        (
+            SlotPlacement::stable(Epoch(0), of(&[1])),
+            "an epoch that is not there yet",
+        ),
+        (
+            SlotPlacement::stable(Epoch(1), impossible),
+            "more than its members",
+        ),
+        (moving(of(&[0, 3, 4])), "more than one replica"),
+        (moving(of(&[0])), "more than one replica"),
+    ] {
+        let error = refuse_slot(slot);
+        assert!(error.contains("slot 5") && error.contains(wrong), "{error}");
+    }
+    for next in [
+        of(&[0, 1, 3]),
+        of(&[0, 1]),
+        of(&[0, 1, 2, 3]),
+        of(&[0, 1, 2]),
+    ] {
+        let mut parts = parts();
+        parts.slots[5] = moving(next);
+        Placement::new(parts).expect("a move of one replica at most");
+    }
 }
 
 proptest! {
@@ -123,7 +169,7 @@ proptest! {
     fn arbitrary_bytes_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         prop_assert!(Placement::decode(&bytes).is_err());
         // The same behind a right start and a right checksum.
-        bytes.splice(0..0, *b"KVP1");
+        bytes.splice(0..0, *b"KVP2");
         let crc = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         prop_assert!(Placement::decode(&bytes).is_err());

@@ -24,10 +24,7 @@ fn placement(epoch: u64, change: impl FnOnce(&mut Parts)) -> Placement {
         copies: 2,
         quorums: Quorums::default(),
         members,
-        slots: sets
-            .into_iter()
-            .map(|current| SlotPlacement::Stable { current })
-            .collect(),
+        slots: SlotPlacement::all_stable(sets, Epoch(epoch), Quorums::default()),
     };
     change(&mut parts);
     Placement::new(parts).expect("valid")
@@ -77,7 +74,8 @@ fn requests_need_the_epoch_in_force_a_held_slot_and_youth() {
         epoch: Epoch(epoch),
         began_at,
     };
-    assert_eq!(authority.admit(&scope(held, 5, NOW), NOW), Ok(()));
+    let admitted = Admitted::Slot(held, Epoch(5));
+    assert_eq!(authority.admit(&scope(held, 5, NOW), NOW), Ok(admitted));
     assert_eq!(
         authority.admit(&scope(foreign, 5, NOW), NOW),
         Err(Refusal::NotHeld(foreign))
@@ -96,6 +94,43 @@ fn requests_need_the_epoch_in_force_a_held_slot_and_youth() {
     let blank = Authority::new(member(), None);
     let behind = Refusal::BehindEpoch { have: Epoch(0) };
     assert_eq!(blank.admit(&scope(held, 5, NOW), NOW), Err(behind));
+}
+
+#[test]
+fn a_request_is_refused_for_changes_of_its_own_slots_alone() {
+    let authority = Authority::new(member(), Some(placement(5, |_| {})));
+    let mut held = authority.slots().iter().collect::<Vec<_>>().into_iter();
+    let (moved, other) = (held.next().expect("several"), held.next().expect("several"));
+    let next = placement(7, |parts| {
+        for slot in &mut parts.slots {
+            *slot = slot.again(Epoch(5));
+        }
+        let placed = &mut parts.slots[moved.index()];
+        *placed = placed.again(Epoch(6));
+    });
+    let mut authority = authority;
+    let of = |slot, epoch| Scope {
+        slot,
+        epoch: Epoch(epoch),
+        began_at: NOW,
+    };
+    let both = ScopedSlots {
+        slots: [moved, other].into_iter().collect(),
+        epoch: Epoch(5),
+        began_at: NOW,
+    };
+    let before = authority.admit_slots(&both, NOW).expect("in force");
+    let one = authority.admit(&of(other, 5), NOW).expect("in force");
+    authority.put_in_force(next.clone());
+    let stale = Err(Refusal::StaleEpoch(next));
+    assert_eq!(authority.admit(&of(moved, 5), NOW), stale.clone());
+    assert_eq!(authority.admit_slots(&both, NOW), stale.clone());
+    assert_eq!(authority.admits_still(&before), stale.map(|_: Admitted| ()));
+    assert_eq!(authority.admits_still(&one), Ok(()));
+    assert!(authority.admit(&of(moved, 6), NOW).is_ok());
+    assert!(authority.admit(&of(other, 5), NOW).is_ok());
+    let behind = Refusal::BehindEpoch { have: Epoch(7) };
+    assert_eq!(authority.admit(&of(other, 8), NOW), Err(behind));
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl<D: crate::log::disk::Disk> Local for crate::store::Store<D> {
 
 /// Ties an answer to what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Tag(u64);
+pub struct Tag(pub(super) u64);
 
 /// Something to do.
 #[derive(Debug, PartialEq)]
@@ -112,6 +112,8 @@ pub struct Passed {
     pub differed: SlotSet,
     /// Why some slots are in neither of the first two.
     pub left_out: Option<String>,
+    /// A newer placement that the other member has, where slots were left out for it.
+    pub newer: Option<Placement>,
 }
 
 /// What an answer belongs to.
@@ -125,6 +127,18 @@ enum Asked {
     ChunkKept(Copying, u32),
     /// A record, and bytes of its chunks, which were uploads until then.
     Stored(Slot, u32),
+}
+
+impl Asked {
+    /// The slot it is about, if it is one.
+    fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Digests => None,
+            Self::Buckets(slot) | Self::Versions(slot, _) | Self::Stored(slot, _) => Some(*slot),
+            Self::Record(key) => Some(key.slot()),
+            Self::Chunk(copying, _) | Self::ChunkKept(copying, _) => Some(copying.slot()),
+        }
+    }
 }
 
 /// Why a pass ended early.
@@ -169,6 +183,7 @@ impl Pass {
                 from_silent: empty(),
                 differed: empty(),
                 left_out: None,
+                newer: None,
             },
             unopened: Vec::new(),
             open: 0,
@@ -253,8 +268,38 @@ impl Pass {
         }
     }
 
+    /// Leaves out a slot that changed meanwhile, for this member or the other: the rest goes on, since
+    /// some slot changes all the time while others are copied.
+    fn on_changed(&mut self, slot: Slot, asked: &Asked, refusal: Refusal) {
+        match asked {
+            Asked::Buckets(_) | Asked::Versions(..) => self.open -= 1,
+            _ => self.fetching -= 1,
+        }
+        if let Asked::Chunk(copying, _) | Asked::ChunkKept(copying, _) = asked {
+            self.copied(copying.bytes());
+        }
+        self.pages.retain(|(of, ..)| {
+            *of != slot || {
+                self.open -= 1;
+                false
+            }
+        });
+        self.wanted.retain(|key| key.slot() != slot);
+        self.leave_out(slot, || refusal.to_string());
+        if let Refusal::StaleEpoch(newer) = refusal {
+            self.passed.newer = Some(newer);
+        }
+    }
+
     /// Ends the pass: nothing more can be asked of a member that does not answer this.
     fn on_refusal(&mut self, asked: &Asked, reply: Reply) {
+        if let Some(slot) = asked.slot()
+            && let Reply::Refused(refusal) = &reply
+            && matches!(refusal, Refusal::StaleEpoch(_) | Refusal::NotHeld(_))
+        {
+            let refusal = refusal.clone();
+            return self.on_changed(slot, asked, refusal);
+        }
         let what = match asked {
             Asked::Digests => "asked for digests",
             Asked::Buckets(_) => "asked for buckets",
@@ -411,7 +456,7 @@ impl Pass {
 }
 
 /// What was asked for, and what came instead.
-fn not_done(what: &str, reply: &Reply) -> String {
+pub(super) fn not_done(what: &str, reply: &Reply) -> String {
     match reply {
         Reply::Refused(refusal) => format!("{what}: {refusal}"),
         other => format!("{what}: {other:?}"),

@@ -1,14 +1,16 @@
 //! A round: one pass with every other member, and what they are worth together. Pure.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use kvcore::{
-    placement::{Member, MemberId, Placement},
-    slot::SlotSet,
+    placement::{Epoch, Member, MemberId, MemberIndex, Placement},
+    slot::{Slot, SlotSet},
     wire::Standing,
 };
 
 use super::{
+    given::Given,
+    hand_over::{HandOver, HandedOver, Offer},
     pass::{Broken, Pass, Passed},
     tracker::Tracker,
 };
@@ -19,6 +21,7 @@ use crate::{log::disk::Disk, store::Store};
 pub struct CatchUp {
     me: MemberId,
     tracker: Tracker,
+    given: Given,
     round: Option<Round>,
     was_ready: bool,
 }
@@ -27,9 +30,13 @@ pub struct CatchUp {
 #[derive(Debug)]
 struct Round {
     placement: Placement,
+    me: MemberIndex,
+    /// Slots that this member keeps, or copies.
     mine: SlotSet,
     /// Whom to compare with still, and in which slots.
     left: VecDeque<(Member, SlotSet)>,
+    /// To whom slots are handed over still, and how.
+    owners: VecDeque<(Member, SlotSet, Offer)>,
     /// Whom with now.
     with: Option<MemberId>,
     behind: SlotSet,
@@ -45,7 +52,15 @@ pub struct Followed {
     pub all_vote: Option<u64>,
     /// A newer placement to adopt; the round is over.
     pub newer: Option<Placement>,
+    /// Slots that enough owners have everything of, since which epoch: what is here of them may go.
+    pub given: BTreeMap<Slot, Epoch>,
+    /// Slots that are copied: since which epoch, and whom this member has everything from. To be made
+    /// durable, with what was copied, before anybody is told.
+    pub pulled: Pulled,
 }
+
+/// Of slots that are copied: the epoch of their last change, and whom everything is had from.
+pub type Pulled = BTreeMap<Slot, (Epoch, BTreeSet<MemberId>)>;
 
 /// How a round ended.
 #[derive(Debug)]
@@ -66,6 +81,7 @@ impl CatchUp {
         Self {
             me,
             tracker: Tracker::default(),
+            given: Given::default(),
             round: None,
             was_ready: false,
         }
@@ -77,20 +93,34 @@ impl CatchUp {
         let Some(me) = placement.index_of(self.me) else {
             return false;
         };
-        let mine = placement.slots_of(me);
-        let others = placement.members().iter().zip(0..).map(|(member, index)| {
-            let theirs = placement.slots_of(kvcore::placement::MemberIndex(index));
-            let shared: SlotSet = mine.iter().filter(|&slot| theirs.contains(slot)).collect();
-            (member.clone(), shared)
-        });
-        let left = others.filter(|(member, shared)| member.id != self.me && !shared.is_empty());
+        let mut shared = BTreeMap::<MemberIndex, SlotSet>::new();
+        let mut mine = SlotSet::empty();
+        for slot in Slot::all() {
+            let Some(set) = placement.slot(slot).compared_with(me) else {
+                continue;
+            };
+            mine.insert(slot);
+            for &other in set.members().iter().filter(|&&other| other != me) {
+                shared
+                    .entry(other)
+                    .or_insert_with(SlotSet::empty)
+                    .insert(slot);
+            }
+        }
+        let left = shared.into_iter();
+        let left = left.map(|(other, slots)| (placement.member(other).clone(), slots));
         let left = left.collect();
         // Also where there is nobody to compare with.
-        self.tracker.observe(&mine, &|slot| store.damages(slot));
+        self.tracker
+            .observe(placement, &mine, &|slot| store.damages(slot));
         self.round = Some(Round {
             placement: placement.clone(),
+            me,
             mine,
             left,
+            owners: self
+                .given
+                .owners(placement, me, &|slot| store.has_records(slot)),
             with: None,
             behind: SlotSet::empty(),
         });
@@ -103,8 +133,42 @@ impl CatchUp {
         let (member, shared) = round.left.pop_front()?;
         round.with = Some(member.id);
         self.tracker
-            .observe(&round.mine, &|slot| store.damages(slot));
+            .observe(&round.placement, &round.mine, &|slot| store.damages(slot));
         Some((member, Pass::new(round.placement.epoch(), shared)))
+    }
+
+    /// The next owner to hand slots over to, and how; after the passes.
+    pub fn next_hand_over(&mut self) -> Option<(Member, HandOver)> {
+        let round = self.round.as_mut()?;
+        let (member, slots, offer) = round.owners.pop_front()?;
+        round.with = Some(member.id);
+        let epoch = round.placement.epoch();
+        Some((member, HandOver::new(epoch, &slots, offer)))
+    }
+
+    /// Takes the end of the hand-over that was given last.
+    pub fn handed_over(&mut self, end: Result<HandedOver, Broken>) -> Followed {
+        let Some(round) = &mut self.round else {
+            return Followed::nothing();
+        };
+        let Some(owner) = round.with.take() else {
+            return Followed::nothing();
+        };
+        match end {
+            Ok(done) => Followed {
+                given: self.given.to(owner, &done.whole, &round.placement),
+                ..Followed::nothing()
+            },
+            Err(Broken { newer, .. }) => {
+                if newer.is_some() {
+                    self.round = None;
+                }
+                Followed {
+                    newer,
+                    ..Followed::nothing()
+                }
+            }
+        }
     }
 
     /// Takes the end of the pass that was given last.
@@ -122,7 +186,7 @@ impl CatchUp {
                 }
                 self.tracker
                     .passed(with, &passed, &|slot| store.damages(slot));
-                None
+                passed.newer
             }
             Err(Broken { why, newer }) => {
                 self.tracker.failed(with, why);
@@ -178,10 +242,17 @@ impl CatchUp {
             }
         }
         let votes = |slot| store.standing(slot) == Standing::Voter;
+        let copied = |slot: Slot| {
+            let pulled = self.tracker.pulled(&round.placement, round.me, slot)?;
+            // What was lost since may be what was pulled.
+            votes(slot).then_some((slot, pulled))
+        };
         Followed {
             promoted,
             all_vote: (promoted > 0 && round.mine.iter().all(votes)).then_some(losses),
             newer: None,
+            given: BTreeMap::new(),
+            pulled: round.mine.iter().filter_map(copied).collect(),
         }
     }
 }
@@ -192,6 +263,8 @@ impl Followed {
             promoted: 0,
             all_vote: None,
             newer: None,
+            given: BTreeMap::new(),
+            pulled: Pulled::new(),
         }
     }
 }

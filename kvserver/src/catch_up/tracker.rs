@@ -1,5 +1,5 @@
-//! What passes are worth together: which slots may vote again, and whether the member is ready.
-//! Pure.
+//! What passes are worth together: which slots may vote again, whom a slot that moves was copied
+//! from, and whether the member is ready. Pure.
 //!
 //! A slot that may lack acknowledged writes votes again once it has synced from S = k - W + 1 of
 //! the others, since every acknowledged write is on one of those. Only members that vote
@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kvcore::{
-    placement::{MemberId, Placement},
+    placement::{Epoch, MemberId, MemberIndex, MoveStage, Placement},
     planted::{self, Bug},
     slot::{Slot, SlotSet},
     wire::Standing,
@@ -32,26 +32,57 @@ pub(super) struct Tracker {
 struct Synced {
     /// Damage met in the slot before the passes that count.
     damages: u32,
+    /// The slot's last change before them.
+    since: Epoch,
     from_voters: BTreeSet<MemberId>,
     from_silent: BTreeSet<MemberId>,
 }
 
 impl Tracker {
-    /// Counts the damage before a pass: what was synced before more of it was met is worth nothing.
-    pub(super) fn observe(&mut self, mine: &SlotSet, damages: &dyn Fn(Slot) -> u32) {
+    /// Counts the damage before a pass: what was synced before more of it was met, or before the
+    /// slot changed, is worth nothing.
+    pub(super) fn observe(
+        &mut self,
+        placement: &Placement,
+        mine: &SlotSet,
+        damages: &dyn Fn(Slot) -> u32,
+    ) {
         self.slots.retain(|&slot, _| mine.contains(slot));
         for slot in mine.iter() {
-            let damages = damages(slot);
+            let (damages, since) = (damages(slot), placement.slot(slot).since());
             let fresh = || Synced {
                 damages,
+                since,
                 from_voters: BTreeSet::new(),
                 from_silent: BTreeSet::new(),
             };
             let synced = self.slots.entry(slot).or_insert_with(fresh);
-            if synced.damages != damages {
+            if (synced.damages, synced.since) != (damages, since) {
                 *synced = fresh();
             }
         }
+    }
+
+    /// Of whom the slot has everything, where it is being copied: of the others by passes, and of
+    /// this member by itself if it had it before.
+    pub(super) fn pulled(
+        &self,
+        placement: &Placement,
+        me: MemberIndex,
+        slot: Slot,
+    ) -> Option<(Epoch, BTreeSet<MemberId>)> {
+        let placed = placement.slot(slot);
+        let synced = self.slots.get(&slot)?;
+        if placed.stage() != Some(MoveStage::Copying) || synced.since != placed.since() {
+            return None;
+        }
+        let sources = placed.current().members().iter();
+        let has = |&&source: &&MemberIndex| {
+            source == me || synced.from_voters.contains(&placement.member(source).id)
+        };
+        let pulled = sources.filter(has);
+        let pulled = pulled.map(|&source| placement.member(source).id);
+        Some((placed.since(), pulled.collect()))
     }
 
     /// Notes a whole pass. A slot in which damage was met while it ran gains nothing from it.
@@ -100,8 +131,7 @@ impl Tracker {
             return (standing == Standing::Unsynced).then_some(0);
         }
         let synced = self.slots.get(&slot)?;
-        let copies = placement.slot(slot).read_set().members().len();
-        let needed = copies - placement.quorums().write_of(copies) + 1;
+        let needed = placement.slot(slot).read_set().sources();
         let voters = others
             .iter()
             .filter(|id| synced.from_voters.contains(id))
@@ -122,6 +152,10 @@ impl Tracker {
         mine: &SlotSet,
         standing: &dyn Fn(Slot) -> Standing,
     ) -> Option<String> {
+        // What it copies is not missed by anybody.
+        let index = placement.index_of(me);
+        let is_joining = |slot: &Slot| index.is_some_and(|me| placement.slot(*slot).is_joining(me));
+        let mine: SlotSet = mine.iter().filter(|slot| !is_joining(slot)).collect();
         let silent = mine
             .iter()
             .filter(|&slot| standing(slot) != Standing::Voter)

@@ -30,6 +30,8 @@ impl<D: Disk> Server<D> {
     }
 
     async fn take(&self, placement: Placement) -> Result<(), Failed> {
+        // Before the placement is in force: who has acknowledged it takes writes of these slots.
+        self.open_sessions(&placement).await?;
         let (directory, offered) = (self.0.directory.clone(), placement.clone());
         let written =
             tokio::task::spawn_blocking(move || write_placement(&directory, &offered)).await;

@@ -7,7 +7,7 @@ use super::{
     Failed, Server,
     work::{Read, Work, judge},
 };
-use crate::log::disk::Disk;
+use crate::{authority::Admitted, log::disk::Disk};
 
 /// A request that was let in.
 pub(super) enum Begun {
@@ -19,8 +19,8 @@ pub(super) enum Begun {
 
 /// What a request waits for.
 pub(super) enum Waits {
-    /// A read that may wait for the disk.
-    Disk(Read),
+    /// A read that may wait for the disk, and what it was let in for.
+    Disk(Read, Admitted),
     /// A write that is queued.
     Commit(oneshot::Receiver<Reply>),
 }
@@ -29,22 +29,18 @@ impl<D: Disk> Server<D> {
     /// Begins a request for data of slots.
     ///
     /// Queues a write under the epoch's lock: once a newer placement is in force, every older
-    /// write is ahead of whatever waits for the queue to drain.
+    /// write is ahead of whatever waits for the queue to drain. What is looked up at once is looked up
+    /// under it, too; what has to wait is held against the placement again: by then the slot may be
+    /// somebody else's, and its records gone.
     pub(super) fn begin(&self, request: Request) -> Result<Begun, Refusal> {
         let authority = self.0.authority.read();
-        let read = match judge(&authority, request, self.0.clock.now())? {
-            Work::Write(write) => {
-                let reply = self.0.writer.write(write)?;
-                return Ok(Begun::Waits(Waits::Commit(reply)));
-            }
-            Work::Read(read) => read,
-        };
-        drop(authority);
         let store = &self.0.store;
-        Ok(if read.may_block(store.mode()) {
-            Begun::Waits(Waits::Disk(read))
-        } else {
-            Begun::Here(read.carry_out(store)?)
+        Ok(match judge(&authority, request, self.0.clock.now())? {
+            Work::Write(write) => Begun::Waits(Waits::Commit(self.0.writer.write(write)?)),
+            Work::Read(read, admitted) if read.may_block(store.mode()) => {
+                Begun::Waits(Waits::Disk(read, admitted))
+            }
+            Work::Read(read, _) => Begun::Here(read.carry_out(store)?),
         })
     }
 }
@@ -53,11 +49,13 @@ impl Waits {
     /// Waits for it.
     pub(super) async fn end<D: Disk>(self, server: &Server<D>) -> Result<Reply, Failed> {
         match self {
-            Self::Disk(read) => {
+            Self::Disk(read, admitted) => {
                 let store = server.0.store.clone();
                 // Where it does not block the runtime.
                 let done = tokio::task::spawn_blocking(move || read.carry_out(&store)).await;
                 let done = done.map_err(|error| Refusal::NotServing(error.to_string()))?;
+                // Before what was found is believed: a slot that was emptied looks damaged, or blank.
+                server.0.authority.read().admits_still(&admitted)?;
                 Ok(done?)
             }
             Self::Commit(reply) => reply

@@ -13,7 +13,7 @@ use kvcore::{
 };
 
 use crate::{
-    authority::{Authority, admit_version},
+    authority::{Admitted, Authority, admit_version},
     log::disk::Disk,
     store::{ReadFailure, ScanRequest, Store, writer::Write},
 };
@@ -21,8 +21,8 @@ use crate::{
 /// What there is to do.
 #[derive(Debug)]
 pub enum Work {
-    /// Look something up.
-    Read(Read),
+    /// Look something up, and answer it if what it was let in for is still so.
+    Read(Read, Admitted),
     /// Hand this to the writer, before a newer placement is put in force.
     Write(Write),
 }
@@ -64,14 +64,14 @@ pub fn judge(authority: &Authority, request: Request, now: UnixMillis) -> Result
         check_slot(scope, key)?;
         authority.admit(scope, now)
     };
-    Ok(Work::Read(match request {
+    let (read, admitted) = match request {
         Request::Get { scope, key } => {
-            admit_key(&scope, &key)?;
-            Read::Record(key)
+            let admitted = admit_key(&scope, &key)?;
+            (Read::Record(key), admitted)
         }
         Request::GetVersion { scope, key } => {
-            admit_key(&scope, &key)?;
-            Read::Version(key)
+            let admitted = admit_key(&scope, &key)?;
+            (Read::Version(key), admitted)
         }
         Request::GetChunk {
             scope,
@@ -79,8 +79,8 @@ pub fn judge(authority: &Authority, request: Request, now: UnixMillis) -> Result
             version,
             index,
         } => {
-            admit_key(&scope, &key)?;
-            Read::Chunk(key, version, index)
+            let admitted = admit_key(&scope, &key)?;
+            (Read::Chunk(key, version, index), admitted)
         }
         Request::Put {
             scope,
@@ -113,35 +113,37 @@ pub fn judge(authority: &Authority, request: Request, now: UnixMillis) -> Result
             limit,
             want,
         } => {
-            authority.admit_slots(&scope, now)?;
-            Read::Page {
+            let admitted = authority.admit_slots(&scope, now)?;
+            let read = Read::Page {
                 slots: scope.slots,
                 prefix,
                 after,
                 limit,
                 want,
-            }
+            };
+            (read, admitted)
         }
         Request::Digests { scope } => {
-            authority.admit_slots(&scope, now)?;
-            Read::Digests(scope.slots)
+            let admitted = authority.admit_slots(&scope, now)?;
+            (Read::Digests(scope.slots), admitted)
         }
         Request::Buckets { scope } => {
-            admit(&scope)?;
-            Read::Buckets(scope.slot)
+            let admitted = admit(&scope)?;
+            (Read::Buckets(scope.slot), admitted)
         }
         Request::Versions {
             scope,
             buckets,
             after,
         } => {
-            admit(&scope)?;
-            Read::Versions(scope.slot, buckets, after)
+            let admitted = admit(&scope)?;
+            (Read::Versions(scope.slot, buckets, after), admitted)
         }
         Request::Ping | Request::FetchPlacement | Request::Adopt(_) => {
             return Err(Refusal::Invalid("not a request for data".to_owned()));
         }
-    }))
+    };
+    Ok(Work::Read(read, admitted))
 }
 
 fn put(key: Key, record: Record, intent: Intent, now: UnixMillis) -> Result<Work, Refusal> {

@@ -1,7 +1,7 @@
 //! Which members hold good copies: those that answer, and say that they have caught up.
 
 use kvcore::{
-    placement::{MemberId, Placement, ReplicaSet, SlotPlacement},
+    placement::{Holders, MemberId, Placement, SlotPlacement},
     slot::Slot,
 };
 
@@ -38,8 +38,9 @@ impl Good {
     }
 
     /// Good members of a set.
-    pub fn of(&self, set: &ReplicaSet) -> usize {
-        set.members()
+    pub fn of(&self, holders: &Holders) -> usize {
+        holders
+            .members()
             .iter()
             .filter(|member| self.0[member.get()])
             .count()
@@ -51,16 +52,15 @@ impl Good {
     }
 
     /// How many more members of the slot may go before it loses a quorum; negative when it has.
-    pub fn spare(&self, placement: &Placement, placed: &SlotPlacement) -> i64 {
-        let quorums = placement.quorums();
-        let spare = |set: &ReplicaSet, quorum: usize| {
+    pub fn spare(&self, placed: &SlotPlacement) -> i64 {
+        let spare = |holders: &Holders, quorum: usize| {
             let signed = |count: usize| i64::try_from(count).expect("a set is small");
-            signed(self.of(set)) - signed(quorum)
+            signed(self.of(holders)) - signed(quorum)
         };
         let read = placed.read_set();
-        let reads = spare(read, quorums.read_of(read.members().len()));
+        let reads = spare(read, read.read_quorum());
         let sets = placed.write_sets().into_iter();
-        let writes = sets.map(|set| spare(set, quorums.write_of(set.members().len())));
+        let writes = sets.map(|holders| spare(holders, holders.write_quorum()));
         writes.min().map_or(reads, |writes| writes.min(reads))
     }
 }

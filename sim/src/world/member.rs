@@ -263,7 +263,7 @@ impl World<'_> {
             Request::Adopt(placement) => return self.adopt(member, caller, placement),
             request => match judge(&process.authority, request, now) {
                 Err(refusal) => Reply::Refused(refusal),
-                Ok(Work::Read(read)) => {
+                Ok(Work::Read(read, _)) => {
                     let answer = read.carry_out(&process.store);
                     answer.unwrap_or_else(Reply::Refused)
                 }

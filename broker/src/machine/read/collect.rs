@@ -75,8 +75,8 @@ impl Collect {
         key: &Key,
         demand: Demand,
     ) -> (Self, Progress<Collected>) {
-        let set = cx.placement.slot(key.slot()).read_set().members();
-        let needed = cx.placement.quorums().read_of(set.len());
+        let readers = cx.placement.slot(key.slot()).read_set();
+        let (set, needed) = (readers.members(), readers.read_quorum());
         let mut collect = Self {
             key: key.clone(),
             demand,

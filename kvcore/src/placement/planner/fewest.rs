@@ -1,5 +1,6 @@
 //! The fewest changes of who holds what, that meet the bounds: a cheapest flow from slots over zones
-//! to members, in which a replica that stays costs nothing and one that moves costs one.
+//! to members, in which a replica that stays costs nothing, one that moves costs two, and one whose copy is under way
+//! one.
 //!
 //! Garage computes its layouts by flows as well (its book, "Layout algorithm").
 
@@ -11,11 +12,39 @@ use super::{
 };
 use crate::slot::Slot;
 
+/// Who has a slot before a plan.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Holds {
+    /// Those who hold it.
+    pub(super) has: Vec<usize>,
+    /// Who copies it, and may still give that up.
+    pub(super) copies: Option<usize>,
+}
+
+impl From<Vec<usize>> for Holds {
+    fn from(has: Vec<usize>) -> Self {
+        Self { has, copies: None }
+    }
+}
+
+impl Holds {
+    /// What it costs that this member will hold it: so much is to be copied.
+    fn cost(&self, member: usize) -> i32 {
+        if self.has.contains(&member) {
+            0
+        } else if self.copies == Some(member) {
+            1
+        } else {
+            2
+        }
+    }
+}
+
 /// What a unit below a lower bound would save: more than all replicas there can be.
 const NEEDED: i32 = -(1 << 20);
 
 /// Who holds each slot then, given who `holds` it now.
-pub(super) fn change(goal: &Goal<'_>, loads: &Loads, holds: &[Vec<usize>]) -> Vec<Vec<usize>> {
+pub(super) fn change(goal: &Goal<'_>, loads: &Loads, holds: &[Holds]) -> Vec<Vec<usize>> {
     let mut network = Network::default();
     let (source, sink) = (network.node(), network.node());
     let members: Vec<Node> = loads
@@ -36,7 +65,7 @@ pub(super) fn change(goal: &Goal<'_>, loads: &Loads, holds: &[Vec<usize>]) -> Ve
             let zone_node = network.node();
             bounded(&mut network, node, zone_node, zone.share);
             for member in in_order(goal, slot, zone, &holds[slot.index()]) {
-                let cost = i32::from(!holds[slot.index()].contains(&member));
+                let cost = holds[slot.index()].cost(member);
                 let edge = network.edge(zone_node, members[member], 1, cost);
                 replicas.push((slot.index(), member, edge));
             }
@@ -66,9 +95,11 @@ fn bounded(network: &mut Network, from: Node, to: Node, bounds: Bounds) {
 
 /// The zone's members, those to be tried first last, as the network wants it: who holds the slot, then by
 /// hash, so that the partners of a member are spread.
-fn in_order(goal: &Goal<'_>, slot: Slot, zone: &Zone, holds: &[usize]) -> Vec<usize> {
+fn in_order(goal: &Goal<'_>, slot: Slot, zone: &Zone, holds: &Holds) -> Vec<usize> {
     let mut members = zone.members.clone();
-    members
-        .sort_by_cached_key(|&member| (holds.contains(&member), tie(slot, &goal.members[member])));
+    members.sort_by_cached_key(|&member| {
+        let cost = std::cmp::Reverse(holds.cost(member));
+        (cost, tie(slot, &goal.members[member]))
+    });
     members
 }

@@ -34,10 +34,7 @@ fn placement(members: &[Member], copies: usize, sets: Vec<ReplicaSet>) -> Placem
         copies: u8::try_from(copies).expect("small"),
         quorums: Quorums::default(),
         members: members.to_vec(),
-        slots: sets
-            .into_iter()
-            .map(|current| SlotPlacement::Stable { current })
-            .collect(),
+        slots: SlotPlacement::all_stable(sets, Epoch(1), Quorums::default()),
     })
     .expect("a plan makes a placement")
 }
@@ -322,7 +319,10 @@ proptest! {
         let holds: Vec<Vec<usize>> = held.into_iter()
             .map(|set| set.into_iter().filter(|&index| index < members.len()).collect()).collect();
         let loads = loads::Loads::of(&goal);
-        let sets = fewest::change(&goal, &loads, &holds);
+        let sets = {
+            let holds: Vec<_> = holds.iter().cloned().map(Holds::from).collect();
+            fewest::change(&goal, &loads, &holds)
+        };
         let choices = choices(&goal, &loads);
         let mut taken = vec![0; members.len()];
         for set in &sets {

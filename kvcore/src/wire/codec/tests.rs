@@ -106,10 +106,7 @@ fn placement() -> Placement {
         copies: 2,
         quorums: Quorums::default(),
         members,
-        slots: sets
-            .into_iter()
-            .map(|current| SlotPlacement::Stable { current })
-            .collect(),
+        slots: SlotPlacement::all_stable(sets, Epoch(1), Quorums::default()),
     })
     .expect("valid")
 }

@@ -28,6 +28,16 @@ pub(super) struct Copying {
     bytes: u32,
 }
 
+impl Copying {
+    pub(super) fn slot(&self) -> kvcore::slot::Slot {
+        self.key.slot()
+    }
+
+    pub(super) fn bytes(&self) -> u32 {
+        self.bytes
+    }
+}
+
 /// The values on their way, and those that wait for room.
 #[derive(Debug, Default)]
 pub(super) struct LargeWindow {

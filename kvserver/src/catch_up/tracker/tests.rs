@@ -21,7 +21,6 @@ fn placement() -> Placement {
     });
     let members: Vec<_> = placed.collect();
     let sets = plan(&members, 3, None).expect("possible");
-    let slots = sets.into_iter();
     Placement::new(Parts {
         cluster: ClusterId(Uuid::from_u128(7)),
         epoch: Epoch(1),
@@ -30,9 +29,7 @@ fn placement() -> Placement {
         copies: 3,
         quorums: Quorums::default(),
         members,
-        slots: slots
-            .map(|current| SlotPlacement::Stable { current })
-            .collect(),
+        slots: SlotPlacement::all_stable(sets, Epoch(1), Quorums::default()),
     })
     .expect("valid")
 }
@@ -48,6 +45,7 @@ fn whole_pass() -> Passed {
         from_silent: SlotSet::empty(),
         differed: SlotSet::empty(),
         left_out: None,
+        newer: None,
     }
 }
 
@@ -59,7 +57,7 @@ fn may_vote(tracker: &Tracker) -> Option<u32> {
 fn a_slot_votes_after_passes_with_enough_voters() {
     let mine: SlotSet = std::iter::once(slot()).collect();
     let mut tracker = Tracker::default();
-    tracker.observe(&mine, &|_| 1);
+    tracker.observe(&placement(), &mine, &|_| 1);
     assert_eq!(may_vote(&tracker), None);
     tracker.passed(member(2), &whole_pass(), &|_| 1);
     assert_eq!(
@@ -75,11 +73,11 @@ fn a_slot_votes_after_passes_with_enough_voters() {
 fn damage_met_later_undoes_what_was_synced_before() {
     let mine: SlotSet = std::iter::once(slot()).collect();
     let mut tracker = Tracker::default();
-    tracker.observe(&mine, &|_| 1);
+    tracker.observe(&placement(), &mine, &|_| 1);
     tracker.passed(member(2), &whole_pass(), &|_| 1);
     tracker.passed(member(3), &whole_pass(), &|_| 1);
     // A second record turns out to be damaged, after both passes had compared it as sound.
-    tracker.observe(&mine, &|_| 2);
+    tracker.observe(&placement(), &mine, &|_| 2);
     assert_eq!(may_vote(&tracker), None);
     // And one more while a pass runs: that pass compared before.
     tracker.passed(member(2), &whole_pass(), &|_| 3);

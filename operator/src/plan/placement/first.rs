@@ -100,10 +100,7 @@ fn twice(members: &[Member]) -> Option<(&str, &str)> {
 /// was killed between two steps makes the same placement again.
 fn make(wanted: &Validated, members: Vec<Member>) -> Result<Placement, String> {
     let sets = planner::plan(&members, wanted.copies(), None).map_err(|error| error.to_string())?;
-    let slots = sets
-        .into_iter()
-        .map(|current| SlotPlacement::Stable { current })
-        .collect();
+    let slots = SlotPlacement::all_stable(sets, Epoch(1), wanted.quorums);
     Placement::new(Parts {
         cluster: ClusterId(wanted.uid),
         epoch: Epoch(1),

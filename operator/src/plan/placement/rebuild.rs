@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use kvcore::{
-    placement::{Epoch, MemberId, Parts, Placement, ReplicaSet},
+    placement::{Epoch, Holders, MemberId, Parts, Placement},
     slot::Slot,
 };
 
@@ -53,6 +53,8 @@ pub(super) fn decide(wanted: &Validated, observed: &Observed, expect: Expect) ->
         epoch,
         address_revision: 0,
         members: addresses::follow(wanted, observed, newest),
+        // Whatever was under way under numbers that may be lost is refused from now on.
+        slots: newest.parts().slots.iter().map(|slot| slot.again(epoch)).collect(),
         ..newest.parts().clone()
     };
     match Placement::new(parts) {
@@ -110,12 +112,12 @@ fn heard(observed: &Observed, placement: &Placement) -> BTreeSet<MemberId> {
 
 /// A slot of which too few were heard.
 fn short_slot(placement: &Placement, heard: &BTreeSet<MemberId>) -> Option<Slot> {
-    let enough = |set: &ReplicaSet| {
-        let members = set.members().iter();
+    let enough = |holders: &Holders| {
+        let members = holders.members().iter();
         let count = members
             .filter(|&&index| heard.contains(&placement.member(index).id))
             .count();
-        count >= placement.quorums().read_of(set.members().len())
+        count >= holders.read_quorum()
     };
     Slot::all().find(|&slot| {
         let placed = placement.slot(slot);

@@ -1,0 +1,286 @@
+//! When a stage ends, and when it does not: each row of the rules, at its edge.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::placement::Quorums;
+
+/// What is known, member by member.
+#[derive(Default)]
+struct Facts {
+    acked: BTreeSet<u16>,
+    pulled: BTreeMap<u16, Vec<u16>>,
+    handed_over: BTreeSet<u16>,
+    destroyed: BTreeSet<u16>,
+    given_up: BTreeSet<u16>,
+}
+
+impl Evidence for Facts {
+    fn has_acked(&self, member: MemberIndex) -> bool {
+        self.acked.contains(&member.0)
+    }
+    fn pulled_from(&self, member: MemberIndex) -> ReplicaSet {
+        set(self.pulled.get(&member.0).map_or(&[], Vec::as_slice))
+    }
+    fn has_handed_over(&self, member: MemberIndex) -> bool {
+        self.handed_over.contains(&member.0)
+    }
+    fn is_destroyed(&self, member: MemberIndex) -> bool {
+        self.destroyed.contains(&member.0)
+    }
+    fn is_given_up(&self, member: MemberIndex) -> bool {
+        self.given_up.contains(&member.0)
+    }
+}
+
+fn set(members: &[u16]) -> ReplicaSet {
+    ReplicaSet::new(members.iter().copied().map(MemberIndex))
+}
+
+/// Members, R and W.
+fn holders(members: &[u16], quorums: Option<(u8, u8)>) -> Holders {
+    let quorums = quorums.map_or(Quorums::default(), |(read, write)| Quorums {
+        read: Some(read),
+        write: Some(write),
+    });
+    Holders::new(set(members), quorums)
+}
+
+fn moving(stage: MoveStage, current: Holders, next: Holders) -> SlotPlacement {
+    SlotPlacement::moving(Epoch(5), stage, current, next)
+}
+
+fn decide(slot: &SlotPlacement, facts: &Facts) -> Result<Step, Awaited> {
+    go_on(slot, slot.open().expect("a move"), facts)
+}
+
+fn pulls(pulled: &[(u16, &[u16])]) -> Facts {
+    Facts {
+        pulled: pulled
+            .iter()
+            .map(|&(who, from)| (who, from.to_vec()))
+            .collect(),
+        ..Facts::default()
+    }
+}
+
+#[test]
+fn copying_ends_when_each_acknowledged_write_is_on_a_write_quorum_of_next() {
+    let majority = |members: &[u16]| holders(members, None);
+    let copying = |current, next| moving(MoveStage::Copying, current, next);
+    // Who pulled from whom, and whether that is enough.
+    let replaced = || copying(majority(&[0, 1, 2]), majority(&[0, 1, 3]));
+    let fifth_goes = || copying(majority(&[0, 1, 2, 3, 4]), majority(&[0, 1, 2, 3]));
+    let fourth_goes = || copying(majority(&[0, 1, 2, 3]), majority(&[0, 1, 2]));
+    let reads_fall = || {
+        copying(
+            holders(&[0, 1, 2], Some((2, 2))),
+            holders(&[0, 1, 2], Some((1, 3))),
+        )
+    };
+    let writes_fall = || {
+        copying(
+            holders(&[0, 1, 2], Some((2, 2))),
+            holders(&[0, 1, 2], Some((3, 1))),
+        )
+    };
+    let all_write = || {
+        copying(
+            holders(&[0, 1, 2], Some((1, 3))),
+            holders(&[0, 1, 3], Some((1, 3))),
+        )
+    };
+    let one_writes = || {
+        copying(
+            holders(&[0, 1, 2], Some((3, 1))),
+            holders(&[0, 1, 3], Some((3, 1))),
+        )
+    };
+    for (slot, facts, is_enough) in [
+        (replaced(), pulls(&[(3, &[0, 2])]), true),
+        (replaced(), pulls(&[(3, &[0])]), false),
+        (replaced(), pulls(&[(3, &[0, 4])]), false),
+        (replaced(), pulls(&[(0, &[0, 1]), (1, &[0, 1])]), false),
+        // A survivor more does no harm.
+        (replaced(), pulls(&[(3, &[0, 1]), (0, &[0, 1])]), true),
+        // Three of five have a write; if one of them leaves, two of four do, and three are needed.
+        (fifth_goes(), pulls(&[]), false),
+        (
+            fifth_goes(),
+            pulls(&[(0, &[0, 1, 2]), (1, &[0, 1, 2])]),
+            false,
+        ),
+        (
+            fifth_goes(),
+            pulls(&[(0, &[0, 1, 2]), (1, &[0, 1, 2]), (2, &[0, 1, 2])]),
+            true,
+        ),
+        (
+            fifth_goes(),
+            pulls(&[(0, &[0, 1]), (1, &[0, 1]), (2, &[0, 1])]),
+            false,
+        ),
+        // Three of four, less one, are two of three.
+        (fourth_goes(), pulls(&[]), true),
+        (reads_fall(), pulls(&[(0, &[0, 1]), (1, &[0, 1])]), false),
+        (
+            reads_fall(),
+            pulls(&[(0, &[0, 1]), (1, &[0, 1]), (2, &[0, 2])]),
+            true,
+        ),
+        (writes_fall(), pulls(&[]), true),
+        (all_write(), pulls(&[(3, &[0])]), true),
+        (one_writes(), pulls(&[(3, &[0, 1])]), false),
+        (one_writes(), pulls(&[(3, &[0, 1, 2])]), true),
+    ] {
+        let decided = decide(&slot, &facts);
+        assert_eq!(
+            decided == Ok(Step::Switch),
+            is_enough,
+            "{slot:?} {:?}",
+            facts.pulled
+        );
+    }
+}
+
+#[test]
+fn destroyed_sources_are_not_waited_for_and_give_nothing() {
+    let slot = moving(
+        MoveStage::Copying,
+        holders(&[0, 1, 2], None),
+        holders(&[0, 1, 3], None),
+    );
+    let mut facts = pulls(&[(3, &[0])]);
+    facts.destroyed = [2].into();
+    assert!(
+        decide(&slot, &facts).is_err(),
+        "what it lost may be on 1 alone now"
+    );
+    facts.destroyed = [1, 2].into();
+    assert_eq!(
+        decide(&slot, &facts),
+        Ok(Step::Switch),
+        "nobody else is left"
+    );
+    let nothing = Facts {
+        pulled: [(3, Vec::new())].into(),
+        destroyed: [0, 1, 2].into(),
+        ..Facts::default()
+    };
+    assert!(
+        decide(&slot, &nothing).is_err(),
+        "a copy of nothing is none"
+    );
+    let mut gone = pulls(&[(3, &[0, 1])]);
+    gone.destroyed = [3].into();
+    assert!(decide(&slot, &gone).is_err(), "the joiner itself is gone");
+}
+
+#[test]
+fn switching_ends_when_no_read_quorum_of_current_is_left() {
+    for (quorums, needed) in [(None, 2), (Some((1, 3)), 3), (Some((3, 1)), 1)] {
+        let current = holders(&[0, 1, 2], quorums);
+        let slot = moving(MoveStage::Switching, current, holders(&[0, 1, 3], quorums));
+        let acks = |acked: &[u16]| Facts {
+            // Acknowledgements of the joiner do not count.
+            acked: acked.iter().copied().chain([3]).collect(),
+            ..Facts::default()
+        };
+        let few: Vec<u16> = (0..needed - 1).collect();
+        assert!(decide(&slot, &acks(&few)).is_err(), "{quorums:?}");
+        let enough: Vec<u16> = (0..needed).collect();
+        assert_eq!(
+            decide(&slot, &acks(&enough)),
+            Ok(Step::Leave),
+            "{quorums:?}"
+        );
+        let mut destroyed = acks(&few);
+        destroyed.destroyed = [2].into();
+        assert_eq!(decide(&slot, &destroyed), Ok(Step::Leave), "{quorums:?}");
+        let mut away = acks(&few);
+        away.given_up = [2].into();
+        assert!(
+            decide(&slot, &away).is_err(),
+            "who is away may still answer reads"
+        );
+    }
+    let added = moving(
+        MoveStage::Switching,
+        holders(&[0, 1], None),
+        holders(&[0, 1, 2], None),
+    );
+    let acks = Facts {
+        acked: [0].into(),
+        ..Facts::default()
+    };
+    assert_eq!(decide(&added, &acks), Ok(Step::Settle), "nobody leaves");
+}
+
+#[test]
+fn a_leaver_is_given_up_only_where_others_have_what_it_holds() {
+    let leaving = |quorums| {
+        let (current, next) = (holders(&[0, 1, 2], quorums), holders(&[0, 1, 3], quorums));
+        moving(MoveStage::Leaving, current, next)
+    };
+    let given_up = Facts {
+        given_up: [2].into(),
+        ..Facts::default()
+    };
+    let waits = Err(Awaited::HandOver(MemberIndex(2)));
+    for (quorums, may_be_given_up) in [
+        (None, true),
+        (Some((1, 3)), true),
+        (Some((3, 1)), false),
+        (Some((1, 1)), false),
+        (Some((1, 2)), false),
+    ] {
+        let slot = leaving(quorums);
+        assert_eq!(decide(&slot, &Facts::default()), waits);
+        let expected = if may_be_given_up {
+            Ok(Step::Settle)
+        } else {
+            waits.clone()
+        };
+        assert_eq!(decide(&slot, &given_up), expected, "{quorums:?}");
+        let handed_over = Facts {
+            handed_over: [2].into(),
+            ..Facts::default()
+        };
+        assert_eq!(decide(&slot, &handed_over), Ok(Step::Settle));
+        let destroyed = Facts {
+            destroyed: [2].into(),
+            ..Facts::default()
+        };
+        assert_eq!(decide(&slot, &destroyed), Ok(Step::Settle));
+    }
+}
+
+#[test]
+fn steps_lead_from_stage_to_stage() {
+    let (current, next) = (holders(&[0, 1, 2], None), holders(&[0, 1, 3], None));
+    let mut slot = moving(MoveStage::Copying, current.clone(), next.clone());
+    assert_eq!(
+        slot.stepped(Step::Revert, Epoch(6)),
+        SlotPlacement::stable(Epoch(6), current)
+    );
+    for (step, stage) in [
+        (Step::Switch, Some(MoveStage::Switching)),
+        (Step::Leave, Some(MoveStage::Leaving)),
+        (Step::Settle, None),
+    ] {
+        slot = slot.stepped(step, Epoch(slot.since().0 + 1));
+        assert_eq!(slot.stage(), stage);
+    }
+    assert_eq!(slot, SlotPlacement::stable(Epoch(8), next));
+}
+
+#[test]
+#[should_panic(expected = "Revert does not follow from Switching")]
+fn what_is_past_copying_is_not_reverted() {
+    let slot = moving(
+        MoveStage::Switching,
+        holders(&[0, 1], None),
+        holders(&[0, 2], None),
+    );
+    let _ = slot.stepped(Step::Revert, Epoch(6));
+}
