@@ -14,7 +14,7 @@ use kvcore::{
 use kvserver::{
     log::disk::directory::Directory,
     store::{
-        self, Opened, StoreOptions,
+        self, Opened, StoreOptions, ValidFrom,
         writer::{Write, Writer},
     },
 };
@@ -78,6 +78,7 @@ pub(crate) fn open(
         Arc::new(Directory::open(directory)?),
         options,
         1,
+        &ValidFrom::default(),
     )?)
 }
 

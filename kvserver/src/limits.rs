@@ -51,6 +51,10 @@ pub const COMPACTION_PAUSE_MS: u64 = 5_000;
 /// tenth of a microsecond for each, and the slot's writes wait for it.
 pub const WALK_KEYS_MAX: usize = 4_096;
 
+/// Records of emptied slots that are released in one step: each takes some tenths of a microsecond,
+/// and writes wait for it.
+pub const EMPTY_KEYS: usize = 1_024;
+
 /// How often `--sync interval` syncs.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -65,6 +69,9 @@ pub const EXCHANGE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Records being fetched from another member at once while catching up.
 pub const FETCH_WINDOW: usize = 64;
+
+/// Bytes of the file of the slot table: several times those of 1,024 slots, all in a session.
+pub const SLOT_TABLE_BYTES_MAX: usize = 1024 * 1024;
 
 const _: () = assert!(BATCH_BYTES >= CHUNK_BYTES);
 const _: () = assert!(UPLOAD_BYTES_MAX >= VALUE_BYTES_MAX);

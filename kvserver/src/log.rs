@@ -28,6 +28,7 @@ pub mod disk;
 mod entry;
 mod error;
 mod frame;
+mod head;
 mod hint;
 mod options;
 mod reader;
@@ -51,7 +52,7 @@ use space::{Space, State};
 
 pub use entry::Entry;
 pub use error::{AppendError, CommitError, OpenError, ReadError};
-pub use options::{Location, LogOptions, SegmentId, SyncNow};
+pub use options::{Location, LogOptions, LogPlace, SegmentId, SyncNow};
 pub use reader::{LogReader, SegmentScan};
 pub use recovery::{Damage, DamagedRange, Recovered, RecoveredContent, RecoveredEntry, Recovery};
 

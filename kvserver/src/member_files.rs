@@ -1,4 +1,9 @@
-//! The small files beside the log: who this member is, and its placement.
+//! The small files beside the log: `member.json` says who this member is, `placement.json` has the
+//! placement in force, `slots.json` what the member knows of its slots.
+//!
+//! Each is written as a whole or not at all.
+
+pub mod slot_table;
 
 use std::{
     fs::{self, File},
@@ -10,8 +15,12 @@ use kvcore::placement::{MemberId, Placement};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::slot_table::SlotTable;
+use crate::{limits::SLOT_TABLE_BYTES_MAX, store::writer::NotNoted};
+
 const MEMBER: &str = "member.json";
 const PLACEMENT: &str = "placement.json";
+const SLOTS: &str = "slots.json";
 
 /// `member.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,6 +39,27 @@ pub enum MemberFileError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// It was written, and the directory could not be synced: after a crash it may be the one
+    /// before.
+    #[error("whether {path} was written is unknown: {source}")]
+    Unsure {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Nobody can tell any more what the member has discarded.
+    #[error(
+        "{path} is damaged or not Kvasir's: {reason}. Without it, records that this member has \
+         discarded would come back. Empty the directory to let a new member begin: it copies its \
+         slots from the others"
+    )]
+    SlotTable {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
     },
     /// Its content is not what Kvasir writes.
     #[error("{path} is damaged or not Kvasir's: {reason}")]
@@ -93,6 +123,36 @@ pub fn write_placement(directory: &Path, placement: &Placement) -> Result<(), Me
     write(directory, PLACEMENT, placement)
 }
 
+/// Reads the slot table, an empty one where nothing was ever written.
+pub fn read_slot_table(directory: &Path) -> Result<SlotTable, MemberFileError> {
+    let path = directory.join(SLOTS);
+    let damaged = |path, reason| Err(MemberFileError::SlotTable { path, reason });
+    let bytes = fs::metadata(&path).map_or(0, |about| about.len());
+    if bytes > SLOT_TABLE_BYTES_MAX as u64 {
+        let reason = format!("it has {bytes} bytes, at most {SLOT_TABLE_BYTES_MAX} are possible");
+        return damaged(path, reason);
+    }
+    match read(&path) {
+        Ok(table) => Ok(table.unwrap_or_default()),
+        Err(MemberFileError::Content { path, reason }) => damaged(path, reason),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the slot table durable.
+pub fn write_slot_table(directory: &Path, table: &SlotTable) -> Result<(), MemberFileError> {
+    write(directory, SLOTS, table)
+}
+
+impl From<MemberFileError> for NotNoted {
+    fn from(error: MemberFileError) -> Self {
+        match error {
+            MemberFileError::Unsure { .. } => Self::Unknown(error.to_string()),
+            _ => Self::NotDone(error.to_string()),
+        }
+    }
+}
+
 fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, MemberFileError> {
     let text = match fs::read(path) {
         Ok(text) => text,
@@ -128,13 +188,14 @@ fn write<T: Serialize>(directory: &Path, name: &str, content: &T) -> Result<(), 
         let mut file = File::create(&temporary)?;
         file.write_all(&text)?;
         file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        File::open(directory)?.sync_all()
+        fs::rename(&temporary, &path)
     };
     written().map_err(|source| MemberFileError::Io {
         path: path.clone(),
         source,
-    })
+    })?;
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(|source| MemberFileError::Unsure { path, source })
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub enum StartError {
     Files(#[from] member_files::MemberFileError),
     /// The directory belongs to a member whose log is gone: what it would serve is nothing.
     #[error(
-        "{directory} names a member that has a placement, but its log is not there: this member's \
+        "{directory} names a member that has held slots, but its log is not there: this member's \
          data is lost. Empty the directory to let a new member begin"
     )]
     LogGone {
@@ -230,18 +230,19 @@ fn open(data_dir: PathBuf, options: StoreOptions) -> Result<Server<Directory>, S
     let directory = Arc::new(Directory::open(&data_dir)?);
     let member: MemberId = member_files::member_id(&data_dir)?;
     let placement = member_files::read_placement(&data_dir)?;
-    if placement.is_some() && !has_log(&directory)? {
+    let slots = member_files::read_slot_table(&data_dir)?;
+    if (placement.is_some() || !slots.is_empty()) && !has_log(&directory)? {
         return Err(StartError::LogGone {
             directory: data_dir,
         });
     }
     let began = std::time::Instant::now();
     // The log is named after its member, so that its records can be told even without any head.
-    let opened = store::open(directory, options.clone(), member.0.as_u128()).map_err(|source| {
-        StartError::Log {
-            directory: data_dir.clone(),
-            source,
-        }
+    let log_id = member.0.as_u128();
+    let opened = store::open(directory, options.clone(), log_id, &slots.valid_from());
+    let opened = opened.map_err(|source| StartError::Log {
+        directory: data_dir.clone(),
+        source,
     })?;
     let recovery = &opened.recovery;
     tracing::info!(

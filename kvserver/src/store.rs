@@ -8,6 +8,7 @@
 //! - A value in chunks is visible once all of them are there, or not at all.
 //! - A slot whose data may be damaged never answers "absent".
 //! - Tombstones stay. They are collected by nobody yet.
+//! - A slot that was emptied has nothing from before, after any restart.
 //!
 //! [`Store`] serves reads from any thread; [`writer::Writer`] is owned by the one thread that
 //! writes. Reads hold a slot's lock to look a record up, or to walk over a bounded number of them, never
@@ -21,6 +22,7 @@ mod open;
 mod read;
 mod shelf;
 mod staging;
+mod valid_from;
 pub mod writer;
 
 use std::sync::Arc;
@@ -35,6 +37,7 @@ use self::shelf::Shelves;
 pub use self::{
     open::{Opened, Opening, open},
     read::{ReadFailure, ScanRequest},
+    valid_from::ValidFrom,
 };
 use crate::log::{LogReader, disk::Disk};
 
@@ -109,8 +112,8 @@ impl<D: Disk> Store<D> {
         self.shelves.read(slot).standing
     }
 
-    /// Times damage was met in the slot since the store was opened: what was brought up to date
-    /// before the last time is worth nothing.
+    /// Times damage was met in the slot, or it was emptied, since the store was opened: what was
+    /// brought up to date, or read, before the last time is worth nothing.
     pub fn damages(&self, slot: Slot) -> u32 {
         self.shelves.read(slot).damages
     }
@@ -125,7 +128,8 @@ impl<D: Disk> Store<D> {
         self.shelves.losses.met()
     }
 
-    /// Lets the slot's answers count again, unless damage was met in it after `damages` times.
+    /// Lets the slot's answers count again, unless damage was met in it, or it was emptied, after
+    /// `damages` times.
     pub fn let_vote(&self, slot: Slot, damages: u32) -> bool {
         let mut shelf = self.shelves.write(slot);
         let may = shelf.damages == damages;

@@ -11,6 +11,7 @@ use std::{
 };
 
 use kvcore::{
+    slot::SlotSet,
     status::SyncMode,
     time::Clock,
     wire::{Refusal, Reply},
@@ -20,18 +21,41 @@ use tokio::sync::oneshot;
 
 use crate::{
     limits::{BATCH_BYTES, BATCH_WRITES_MAX, IDLE_MARK_AFTER, SYNC_INTERVAL, WRITE_QUEUE_MAX},
-    log::{LogStats, disk::Disk},
-    store::writer::{Write, Writer},
+    log::{LogPlace, LogStats, disk::Disk},
+    store::writer::{DiscardError, NotNoted, Write, Writer},
 };
 
 /// What the thread is asked.
 enum Job {
     Write(Write, oneshot::Sender<Reply>),
+    /// Carried out after everything asked before, and before everything asked later.
+    Discard(Discard),
     /// Answered once everything asked before is done.
     Barrier(oneshot::Sender<()>),
     /// Every slot was brought up to date from its other copies, after so many losses.
     Repaired(u64),
     Stop,
+}
+
+/// Slots to empty.
+struct Discard {
+    slots: SlotSet,
+    note: Note,
+    answer: oneshot::Sender<Result<LogPlace, DiscardError>>,
+}
+
+/// Makes durable from which place on slots count.
+type Note = Box<dyn FnOnce(LogPlace) -> Result<(), NotNoted> + Send>;
+
+/// Why slots were not emptied.
+#[derive(Debug, thiserror::Error)]
+pub enum NotDiscarded {
+    /// They hold what they held.
+    #[error(transparent)]
+    Refused(#[from] DiscardError),
+    /// The writer ended before it answered: whether they are empty shows after a restart.
+    #[error("the writer ended before it answered")]
+    Lost,
 }
 
 /// A handle on the thread; cheap to clone.
@@ -103,6 +127,36 @@ impl WriterThread {
         sent.await.unwrap_or(false) && done.await.is_ok()
     }
 
+    /// Empties slots, as [`Writer::discard`] does, after every write queued before and ahead of every
+    /// later one: it is queued when it is polled first, unless the queue is full. `note` runs on the
+    /// thread, where all writes wait for it.
+    pub async fn discard(
+        &self,
+        slots: SlotSet,
+        note: impl FnOnce(LogPlace) -> Result<(), NotNoted> + Send + 'static,
+    ) -> Result<LogPlace, NotDiscarded> {
+        let (answer, discarded) = oneshot::channel();
+        let note = Box::new(note);
+        let job = Job::Discard(Discard {
+            slots,
+            note,
+            answer,
+        });
+        let is_sent = match self.jobs.try_send(job) {
+            Ok(()) => true,
+            Err(TrySendError::Full(job)) => {
+                let jobs = self.jobs.clone();
+                let sent = tokio::task::spawn_blocking(move || jobs.send(job).is_ok());
+                sent.await.unwrap_or(false)
+            }
+            Err(TrySendError::Disconnected(_)) => false,
+        };
+        if !is_sent {
+            return Err(NotDiscarded::Lost);
+        }
+        Ok(discarded.await.map_err(|_| NotDiscarded::Lost)??)
+    }
+
     /// Tells the log that every slot was brought up to date after so many losses.
     pub async fn repaired(&self, losses: u64) {
         let jobs = self.jobs.clone();
@@ -162,6 +216,8 @@ struct Batch {
     answers: Vec<oneshot::Sender<Reply>>,
     replies: Vec<Option<Reply>>,
     bytes: usize,
+    /// What comes after the writes, and ends the batch.
+    discard: Option<Discard>,
     barriers: Vec<oneshot::Sender<()>>,
     repaired: Option<u64>,
     stop: bool,
@@ -175,6 +231,7 @@ impl Batch {
                 self.writes.push(write);
                 self.answers.push(answer);
             }
+            Job::Discard(discard) => self.discard = Some(discard),
             Job::Barrier(answer) => self.barriers.push(answer),
             Job::Repaired(losses) => self.repaired = Some(losses),
             Job::Stop => self.stop = true,
@@ -182,7 +239,10 @@ impl Batch {
     }
 
     fn has_room(&self) -> bool {
-        !self.stop && self.writes.len() < BATCH_WRITES_MAX && self.bytes < BATCH_BYTES
+        !self.stop
+            && self.discard.is_none()
+            && self.writes.len() < BATCH_WRITES_MAX
+            && self.bytes < BATCH_BYTES
     }
 }
 
@@ -229,6 +289,7 @@ impl<D: Disk> Work<D> {
             answers,
             replies,
             bytes,
+            discard,
             barriers,
             repaired,
             stop: _,
@@ -241,6 +302,13 @@ impl<D: Disk> Work<D> {
                 // Who asked may have left; the write stands all the same.
                 let _ = answer.send(reply.expect("every write has its reply"));
             }
+        }
+        if let Some(discard) = discard.take() {
+            let done = self.writer.discard(&discard.slots, discard.note);
+            if let Err(error) = &done {
+                tracing::error!(%error, slots = ?discard.slots, "slots were not emptied");
+            }
+            let _ = discard.answer.send(done);
         }
         for barrier in barriers.drain(..) {
             let _ = barrier.send(());

@@ -21,7 +21,7 @@ use kvcore::{
 };
 use kvserver::{
     log::disk::directory::Directory,
-    store::{self, Opened, StoreOptions, writer::Write},
+    store::{self, Opened, StoreOptions, ValidFrom, writer::Write},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -69,7 +69,7 @@ fn measure(directory: &Path) {
         sync: SyncMode::Never,
         ..StoreOptions::default()
     };
-    let mut opened = store::open(disk, options, 7).unwrap();
+    let mut opened = store::open(disk, options, 7, &ValidFrom::default()).unwrap();
     let print = |what: &str, opened: &Opened<Directory>| {
         let per_item = |bytes: u64| bytes as f64 / count as f64;
         assert_eq!(opened.store.keys(), count);

@@ -24,7 +24,7 @@ use kvserver::{
     log::disk::memory::MemoryDisk,
     process::{self, ServerOptions},
     server::{Parts, Server},
-    store::{self, StoreOptions},
+    store::{self, StoreOptions, ValidFrom},
     writer_thread::WriterThread,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -52,7 +52,7 @@ async fn on_memory_disk(
     store: StoreOptions,
 ) -> (Server<MemoryDisk>, TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    let opened = store::open(Arc::clone(disk), store.clone(), 7).unwrap();
+    let opened = store::open(Arc::clone(disk), store.clone(), 7, &ValidFrom::default()).unwrap();
     let clock = Arc::new(SystemClock);
     let writer = WriterThread::start(opened.writer, store.sync, clock.clone()).unwrap();
     let member = MemberId(Uuid::from_u128(3));

@@ -17,7 +17,7 @@ use kvserver::{
         LogStats, OpenError, Recovery,
         disk::{Disk, memory::MemoryDisk},
     },
-    store::{self, Opened, Opening, StoreOptions, writer::Writer},
+    store::{self, Opened, Opening, StoreOptions, ValidFrom, writer::Writer},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -73,7 +73,8 @@ fn write(random: &mut StdRng, writer: &mut Writer<MemoryDisk>) {
 fn files(seed: u64, options: &StoreOptions) -> Vec<(String, Vec<u8>)> {
     let mut random = StdRng::seed_from_u64(seed);
     let disk = Arc::new(MemoryDisk::new());
-    let mut opened = store::open(Arc::clone(&disk), options.clone(), 7).unwrap();
+    let mut opened =
+        store::open(Arc::clone(&disk), options.clone(), 7, &ValidFrom::default()).unwrap();
     write(&mut random, &mut opened.writer);
     match seed % 3 {
         0 => opened.writer.close().unwrap(),
@@ -164,7 +165,7 @@ fn open(
         opening,
         ..options.clone()
     };
-    store::open(disk, options, 7).map(|opened| known(&opened))
+    store::open(disk, options, 7, &ValidFrom::default()).map(|opened| known(&opened))
 }
 
 #[test]

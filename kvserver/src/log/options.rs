@@ -18,6 +18,9 @@ pub struct LogOptions {
     /// While less than this share of the whole log, in percent, is garbage, only segments without
     /// any live byte are victims.
     pub garbage_percent: u8,
+    /// A place that [`super::Log::head`] once gave, the highest that anybody relies on. What is
+    /// appended lies at or above it, and a log that ends before it has lost what was durable.
+    pub reaches: LogPlace,
 }
 
 impl LogOptions {
@@ -37,6 +40,7 @@ impl Default for LogOptions {
             log_id: uuid::Uuid::new_v4().as_u128(),
             victim_live_percent: 50,
             garbage_percent: 20,
+            reaches: LogPlace::START,
         }
     }
 }
@@ -81,3 +85,38 @@ pub struct Location {
 }
 
 const _: () = assert!(size_of::<Location>() == 12);
+
+/// A place in a log. Of two records, the one that was appended later begins at the higher place:
+/// the numbers of segments only grow, a segment grows at its end, and what compaction moves is
+/// appended like anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogPlace {
+    /// The segment.
+    pub segment: SegmentId,
+    /// Bytes from the start of its file.
+    pub offset: u32,
+}
+
+impl LogPlace {
+    /// Below everything: no segment has the number zero.
+    pub const START: Self = Self {
+        segment: SegmentId(0),
+        offset: 0,
+    };
+}
+
+impl fmt::Display for LogPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "byte {} of segment {}", self.offset, self.segment)
+    }
+}
+
+impl Location {
+    /// Where the record begins.
+    pub fn place(self) -> LogPlace {
+        LogPlace {
+            segment: self.segment,
+            offset: self.offset,
+        }
+    }
+}

@@ -215,6 +215,7 @@ impl From<ReadFailure> for Refusal {
     fn from(failure: ReadFailure) -> Self {
         match failure {
             ReadFailure::Damaged(slot) => Self::Damaged(slot),
+            ReadFailure::Emptied(slot) => Self::NotHeld(slot),
             ReadFailure::Replaced => Self::Gone,
             ReadFailure::Disk(why) => Self::NotServing(format!("unable to read: {why}")),
         }

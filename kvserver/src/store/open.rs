@@ -18,7 +18,7 @@ use kvcore::{
 
 use self::{crew::Crew, gather::Gathered};
 use super::{
-    Store, StoreOptions,
+    Store, StoreOptions, ValidFrom,
     held::{Content, Held},
     shelf::Shelves,
     staging::{StagedChunk, Staging, is_whole, large},
@@ -49,20 +49,24 @@ pub struct Opened<D: Disk> {
 ///
 /// Slots that damage may touch stand as [`Standing::Damaged`]; where the log cannot say that all
 /// it ever acknowledged is there, the others stand as [`Standing::Unsynced`].
+///
+/// Records below the place from which their slot counts are dead, wherever they are found.
 pub fn open<D: Disk>(
     disk: Arc<D>,
     options: StoreOptions,
     log_id: u128,
+    valid_from: &ValidFrom,
 ) -> Result<Opened<D>, OpenError> {
     let shelves = Arc::new(Shelves::new());
     let log_options = LogOptions {
         segment_bytes: options.segment_bytes,
         load_values: options.mode == StorageMode::Memory,
         log_id,
+        reaches: valid_from.highest(),
         ..LogOptions::default()
     };
     let (opened, rebuilt) = std::thread::scope(|scope| {
-        let mut rebuild = Rebuild::new(scope, &shelves, &options);
+        let mut rebuild = Rebuild::new(scope, &shelves, &options, valid_from);
         let opened = Log::open(disk, log_options, &mut |location, recovered| {
             rebuild.visit(location, &recovered);
         });
@@ -105,6 +109,7 @@ pub fn open<D: Disk>(
         unmarked: false,
         trouble: Trouble::default(),
         pending: Pending::default(),
+        emptied: Vec::new(),
     };
     Ok(Opened {
         store,
@@ -116,10 +121,11 @@ pub fn open<D: Disk>(
 /// What is known while records are handed out.
 struct Rebuild<'scope, 'env> {
     mode: StorageMode,
+    valid_from: &'env ValidFrom,
     gathered: Gathered,
     crew: Crew<'scope, 'env>,
     chunks: Chunks,
-    /// Chunks that are not needed any more.
+    /// Chunks that are not needed any more, and whatever slots discarded.
     dead: Vec<Location>,
 }
 
@@ -130,9 +136,11 @@ impl<'scope, 'env> Rebuild<'scope, 'env> {
         scope: &'scope Scope<'scope, 'env>,
         shelves: &'env Shelves,
         options: &StoreOptions,
+        valid_from: &'env ValidFrom,
     ) -> Self {
         Self {
             mode: options.mode,
+            valid_from,
             gathered: Gathered::new(),
             crew: Crew::new(scope, shelves, options.opening),
             chunks: HashMap::new(),
@@ -141,6 +149,10 @@ impl<'scope, 'env> Rebuild<'scope, 'env> {
     }
 
     fn visit(&mut self, location: Location, recovered: &Recovered<'_>) {
+        if location.place() < self.valid_from.of(recovered.slot()) {
+            self.dead.push(location);
+            return;
+        }
         match *recovered {
             Recovered::Record {
                 key,

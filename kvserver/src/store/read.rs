@@ -27,6 +27,9 @@ pub enum ReadFailure {
     /// The version asked for has been replaced.
     #[error("the version has been replaced")]
     Replaced,
+    /// The slot was emptied while its record was being read.
+    #[error("slot {0} was emptied")]
+    Emptied(Slot),
     /// The disk failed.
     #[error("{0}")]
     Disk(String),
@@ -53,12 +56,14 @@ impl<D: Disk> Store<D> {
     /// A damaged slot shows the records that it still has, for other members to save them; it
     /// never says that there is none.
     pub fn get(&self, key: &Key) -> Result<(Standing, Option<Record>), ReadFailure> {
-        for _ in 0..MOVED_MAX {
+        for turn in 0..MOVED_MAX {
             let (standing, version, location) = {
                 let shelf = self.shelves.read(key.slot());
                 let Some(held) = shelf.get(key.as_bytes()) else {
                     return match shelf.standing {
                         Standing::Damaged => Err(ReadFailure::Damaged(key.slot())),
+                        // It was there: a delete would have left a tombstone.
+                        _ if turn > 0 => Err(ReadFailure::Emptied(key.slot())),
                         standing => Ok((standing, None)),
                     };
                 };

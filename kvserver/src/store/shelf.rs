@@ -21,7 +21,8 @@ use crate::{
 /// One slot.
 #[derive(Debug)]
 pub(super) struct Shelf {
-    /// Packed records; they change by [`Shelf::point`], [`Shelf::put`], [`Shelves::take`].
+    /// Packed records; they change by [`Shelf::point`], [`Shelf::put`], [`Shelves::take`],
+    /// [`Shelves::empty`].
     pub(super) trie: Trie,
     /// The chunks of every value in chunks.
     large: BTreeMap<UploadId, Large>,
@@ -29,8 +30,17 @@ pub(super) struct Shelf {
     large_bytes: usize,
     pub(super) digests: DigestTree,
     pub(super) standing: Standing,
-    /// Times damage was met in the slot since the store was opened.
+    /// Times damage was met in the slot, or it was emptied, since the store was opened.
     pub(super) damages: u32,
+}
+
+/// What was in a slot that was emptied.
+#[derive(Debug)]
+pub(super) struct Emptied {
+    /// Still counted, with its bytes.
+    pub(super) trie: Trie,
+    /// The chunks of its values in chunks.
+    pub(super) large: BTreeMap<UploadId, Large>,
 }
 
 /// What is left of a record that was replaced or taken out.
@@ -55,7 +65,7 @@ pub(super) enum Recovered {
 }
 
 impl Former {
-    fn of(packed: &[u8]) -> Self {
+    pub(super) fn of(packed: &[u8]) -> Self {
         let held = Held::unpack(packed);
         Self {
             version: held.version,
@@ -217,8 +227,13 @@ impl Change {
         *self.count(held.is_tombstone()) += 1;
         if let Some(former) = former {
             digests.remove(key, former.version);
-            *self.count(former.is_tombstone) -= 1;
+            self.count_out(former);
         }
+    }
+
+    /// Counts a record out.
+    pub(super) fn count_out(&mut self, former: &Former) {
+        *self.count(former.is_tombstone) -= 1;
     }
 
     fn count(&mut self, tombstone: bool) -> &mut i64 {
@@ -256,7 +271,7 @@ impl Shelves {
     }
 
     /// For the standing and for locations. What changes records keeps the sums: beside
-    /// [`Shelves::replace`] and [`Shelves::take`] that is [`Shelves::note`].
+    /// [`Shelves::replace`], [`Shelves::take`] and [`Shelves::empty`] that is [`Shelves::note`].
     pub(super) fn write(&self, slot: Slot) -> RwLockWriteGuard<'_, Shelf> {
         self.slots[slot.index()].write()
     }
@@ -300,10 +315,27 @@ impl Shelves {
         former.chunks = former.upload.and_then(|upload| shelf.drop_large(upload));
         shelf.digests.remove(key, former.version);
         let mut change = Change::default();
-        *change.count(former.is_tombstone) -= 1;
+        change.count_out(&former);
         self.note(&change);
         self.grow(shelf.bytes(), before);
         Some(former)
+    }
+
+    /// Empties a slot in one moment, whatever it holds. It votes, and what was said of it before
+    /// counts no more: for that, emptying counts as damage does.
+    pub(super) fn empty(&self, slot: Slot) -> Emptied {
+        let mut shelf = self.write(slot);
+        let before = shelf.bytes();
+        let trie = std::mem::take(&mut shelf.trie);
+        let large = std::mem::take(&mut shelf.large);
+        shelf.large_bytes = 0;
+        shelf.digests = DigestTree::default();
+        shelf.standing = Standing::Voter;
+        shelf.damages += 1;
+        let after = shelf.bytes();
+        drop(shelf);
+        self.grow(after + trie.bytes(), before);
+        Emptied { trie, large }
     }
 
     /// Notes that something that took `before` bytes now takes `after`.

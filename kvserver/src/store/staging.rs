@@ -154,10 +154,18 @@ impl Staging {
         chunks
     }
 
+    /// Drops the uploads of a slot; gives back their chunks.
+    pub(super) fn drop_slot(&mut self, slot: Slot) -> Vec<StagedChunk> {
+        self.drop_all(|upload| upload.slot == slot)
+    }
+
     /// Drops uploads without news for longer than so many milliseconds; gives back their chunks.
     pub(super) fn sweep(&mut self, now: UnixMillis, idle_ms: u64) -> Vec<StagedChunk> {
-        let stale = |upload: &Upload| now.since(upload.touched) > idle_ms;
-        let dropped = self.uploads.extract_if(|_, upload| stale(upload));
+        self.drop_all(|upload| now.since(upload.touched) > idle_ms)
+    }
+
+    fn drop_all(&mut self, is_unwanted: impl Fn(&Upload) -> bool) -> Vec<StagedChunk> {
+        let dropped = self.uploads.extract_if(|_, upload| is_unwanted(upload));
         let chunks: Vec<_> = dropped
             .flat_map(|(_, upload)| upload.chunks.into_values())
             .collect();

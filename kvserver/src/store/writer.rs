@@ -5,6 +5,7 @@
 
 mod admit;
 mod apply;
+mod discard;
 mod trouble;
 mod write;
 
@@ -18,10 +19,12 @@ use kvcore::{
     wire::{Refusal, Reply},
 };
 
-pub(super) use self::trouble::Trouble;
-pub(super) use self::write::Pending;
-pub use self::write::Write;
 use self::write::{PendingWrite, upload_of};
+pub use self::{
+    discard::{DiscardError, NotNoted},
+    write::Write,
+};
+pub(super) use self::{trouble::Trouble, write::Pending};
 use super::{
     StoreOptions,
     compaction::Compaction,
@@ -31,6 +34,7 @@ use super::{
 use crate::{
     limits::{UPLOAD_IDLE_MS_MAX, UPLOAD_YIELD_MS},
     log::{AppendError, CommitError, Log, LogStats, SegmentId, SyncNow, disk::Disk},
+    trie::Trie,
 };
 
 /// The writing side of a store.
@@ -53,6 +57,8 @@ pub struct Writer<D: Disk> {
     pub(super) trouble: Trouble,
     /// Empty between batches.
     pub(super) pending: Pending,
+    /// What slots held that were emptied, until it is released.
+    pub(super) emptied: Vec<Trie>,
 }
 
 impl<D: Disk> Writer<D> {
@@ -161,13 +167,13 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    /// Does what is due when nothing waits to be written: one step of compaction, stale uploads.
-    /// True when there is more to do at once.
+    /// Does what is due when nothing waits to be written: stale uploads, one step of emptying slots
+    /// that were discarded, or of compaction. True when there is more to do at once.
     pub fn tidy(&mut self, now: UnixMillis) -> bool {
         self.settle_losses();
         self.log.tidy();
         self.sweep_uploads(now, UPLOAD_IDLE_MS_MAX);
-        self.compact_step(now)
+        self.empty_step() || self.compact_step(now)
     }
 
     fn sweep_uploads(&mut self, now: UnixMillis, idle_ms: u64) {

@@ -12,7 +12,7 @@ use kvserver::{
     catch_up::round::CatchUp,
     log::OpenError,
     server::work::{Work, judge},
-    store::{Opened, Opening, Store, StoreOptions, open, writer::Write, writer::Writer},
+    store::{Opened, Opening, Store, StoreOptions, ValidFrom, open, writer::Write, writer::Writer},
 };
 use rand::RngExt;
 
@@ -129,7 +129,12 @@ impl World<'_> {
         let log_id = this.id.0.as_u128();
         this.life += 1;
         let life = this.life;
-        let opened = open(Arc::new(this.disk.clone()), options, log_id);
+        let opened = open(
+            Arc::new(this.disk.clone()),
+            options,
+            log_id,
+            &ValidFrom::default(),
+        );
         let again = self.dice.random_range(50 * MS..300 * MS);
         let opened = match opened {
             Ok(opened) => opened,

@@ -14,7 +14,7 @@ use kvcore::{
 };
 use kvserver::{
     log::{Entry, LogOptions, disk::memory::MemoryDisk},
-    store::{self, Opened, ReadFailure, Store, StoreOptions, writer::Write},
+    store::{self, Opened, ReadFailure, Store, StoreOptions, ValidFrom, writer::Write},
 };
 
 use super::{Hints, LOG_ID, history::entry};
@@ -85,7 +85,7 @@ fn open(
         segment_bytes: LogOptions::SEGMENT_BYTES_MIN,
         ..StoreOptions::default()
     };
-    store::open(Arc::clone(disk), options, LOG_ID)
+    store::open(Arc::clone(disk), options, LOG_ID, &ValidFrom::default())
 }
 
 /// The versions of all records; each was read whole.

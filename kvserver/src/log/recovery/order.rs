@@ -40,10 +40,13 @@ pub(in super::super) fn open<D: Disk>(
     for name in &inventory.unfinished {
         files.disk.remove(name).map_err(failed("remove", name))?;
     }
-    match Plan::make(&files, &inventory)? {
-        Some(plan) => plan.carry_out(files, options, &inventory, visit),
-        None => tail::first_segment(files, options),
-    }
+    let reaches = options.reaches;
+    let (mut log, mut recovery) = match Plan::make(&files, &inventory)? {
+        Some(plan) => plan.carry_out(files, options, &inventory, visit)?,
+        None => tail::first_segment(files, options)?,
+    };
+    tail::reach(&mut log, reaches, &mut recovery)?;
+    Ok((log, recovery))
 }
 
 impl Plan {

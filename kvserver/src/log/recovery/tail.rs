@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     super::{
-        CommitError, Log, LogOptions, LogStats, OpenError, SegmentId,
+        CommitError, Log, LogOptions, LogPlace, LogStats, OpenError, SegmentId,
         batch::{Active, Batch},
         commit::is_full,
         control::{Mark, Occasion, Regime, Trust, push_mark},
@@ -131,18 +131,54 @@ pub(super) fn next_segment<D: Disk>(log: &mut Log<D>) -> Result<(), OpenError> {
         if let Some(active) = begun {
             break active;
         }
-        // A full disk must not keep a log from opening, since only compaction makes room on it.
-        let removed = hints.find(|&id| log.files.disk.remove(&hint_name(id)).is_ok());
-        let Some(removed) = removed else {
-            let Rotation::Waits(why) = log.rotation.clone() else {
-                unreachable!("it is noted why no segment was begun");
-            };
-            return Err(failed("begin", &name)(std::io::Error::other(why)));
-        };
-        tracing::warn!(segment = %removed, "its hint gave way to the next segment");
+        make_room(log, &mut hints).map_err(failed("begin", &name))?;
     };
     log.active = active;
     log.next_segment = SegmentId(id.0.saturating_add(1));
+    Ok(())
+}
+
+/// Removes a hint, since a full disk must not keep a log from opening: only compaction makes room
+/// on it. With no hint left, an error that says why no segment was begun.
+fn make_room<D: Disk>(
+    log: &Log<D>,
+    hints: &mut impl Iterator<Item = SegmentId>,
+) -> std::io::Result<()> {
+    let removed = hints.find(|&id| log.files.disk.remove(&hint_name(id)).is_ok());
+    let Some(removed) = removed else {
+        let Rotation::Waits(why) = log.rotation.clone() else {
+            unreachable!("it is noted why no segment was begun");
+        };
+        return Err(std::io::Error::other(why));
+    };
+    tracing::warn!(segment = %removed, "its hint gave way to the next segment");
+    Ok(())
+}
+
+/// Goes on at or above a place that the log had come to. One that ends before it has lost what was
+/// durable, and nothing else tells of that: it is in doubt from now on.
+pub(super) fn reach<D: Disk>(
+    log: &mut Log<D>,
+    place: LogPlace,
+    recovery: &mut Recovery,
+) -> Result<(), OpenError> {
+    if log.end() >= place {
+        return Ok(());
+    }
+    tracing::error!(ends = %log.end(), "the log was durable up to {place}: its end is lost");
+    recovery.intact = false;
+    log.trust = Trust::InDoubt;
+    let beyond = SegmentId(place.segment.0.saturating_add(1));
+    log.next_segment = log.next_segment.max(beyond);
+    let name = segment_name(log.next_segment);
+    let mut hints = log.space.ids().into_iter();
+    while log.end() < place {
+        log.rotate().map_err(poisoned(&name))?;
+        if log.rotation != Rotation::Done {
+            make_room(log, &mut hints).map_err(failed("begin", &name))?;
+        }
+    }
+    recovery.segments = log.space.len();
     Ok(())
 }
 
