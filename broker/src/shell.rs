@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 
 use kvcore::{
     key::Key,
-    placement::Placement,
+    placement::{Holders, Placement},
     replica::Replica,
     status::PlacementInUse,
     time::Clock,

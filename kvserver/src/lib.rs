@@ -19,6 +19,7 @@ pub mod member_files;
 pub mod metrics;
 pub mod process;
 pub mod server;
+pub mod sessions;
 pub mod store;
 pub mod trie;
 pub mod writer_thread;

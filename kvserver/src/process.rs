@@ -281,6 +281,7 @@ fn open(data_dir: PathBuf, options: StoreOptions) -> Result<Server<Directory>, S
         options,
         writer,
         placement,
+        slot_table: slots,
         clock,
     }))
 }

@@ -75,9 +75,8 @@ pub fn closed(placement: &Placement, table: &SlotTable) -> SlotSet {
 /// it has.
 pub fn is_given(table: &SlotTable, slot: Slot, since: Epoch) -> bool {
     let session = table.session(slot);
-    session.is_some_and(|session| {
-        session.epoch == since && session.state == SessionState::HandedOver
-    })
+    session
+        .is_some_and(|session| session.epoch == since && session.state == SessionState::HandedOver)
 }
 
 /// What the member says of slots that move.

@@ -146,6 +146,11 @@ impl<D: Disk> Store<D> {
             .collect()
     }
 
+    /// Whether the slot has any record, tombstones among them.
+    pub fn has_records(&self, slot: Slot) -> bool {
+        !self.shelves.read(slot).trie.is_empty()
+    }
+
     /// The digest of a slot.
     pub fn digest(&self, slot: Slot) -> SlotDigest {
         let shelf = self.shelves.read(slot);

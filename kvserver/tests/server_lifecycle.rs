@@ -63,6 +63,7 @@ async fn on_memory_disk(
         options: store,
         writer,
         placement: None,
+        slot_table: kvserver::member_files::slot_table::SlotTable::default(),
         clock,
     });
     let first = placement(&[(member, "127.0.0.1:1".to_owned())], 1, 1);

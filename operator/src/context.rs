@@ -246,7 +246,8 @@ impl Memory {
         plan.recheck.max(patience.min(plan::RECHECK))
     }
 
-    /// A reconciliation went well.(&self, cluster: &ObjectRef<KvCluster>) {
+    /// A reconciliation went well.
+    pub fn succeeded(&self, cluster: &ObjectRef<KvCluster>) {
         if let Some(remembered) = self.0.lock().get_mut(cluster) {
             remembered.failures = 0;
             remembered.conflicts = 0;

@@ -63,6 +63,8 @@ pub(crate) fn blank(ordinal: i32) -> MemberStatus {
         sync: SyncMode::Always,
         started_at: 0,
         program: "0.1.0".to_owned(),
+        sessions: Vec::new(),
+        slots_left: 0,
     }
 }
 

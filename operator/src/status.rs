@@ -140,7 +140,7 @@ impl Counts {
                 counts.slots.satisfied += 1;
             }
             counts.slots.moving += i32::from(placed.next().is_some());
-            if is_short && counts.at_risk.is_none() && good.spare(placement, placed) <= 0 {
+            if is_short && counts.at_risk.is_none() && good.spare(placed) <= 0 {
                 counts.at_risk = Some(slot);
             }
         }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use kvcore::{
     key::Key,
     limits::CHUNK_BYTES,
-    placement::{Epoch, Placement},
+    placement::Epoch,
     record::{Body, Payload, Record},
     slot::{Slot, SlotSet},
     version::{UnixMillis, Version},

@@ -48,7 +48,7 @@ impl Good {
 
     /// The first slot that cannot be read or written.
     pub fn slot_without_quorum(&self, placement: &Placement) -> Option<Slot> {
-        Slot::all().find(|&slot| self.spare(placement, placement.slot(slot)) < 0)
+        Slot::all().find(|&slot| self.spare(placement.slot(slot)) < 0)
     }
 
     /// How many more members of the slot may go before it loses a quorum; negative when it has.

@@ -54,7 +54,12 @@ pub(super) fn decide(wanted: &Validated, observed: &Observed, expect: Expect) ->
         address_revision: 0,
         members: addresses::follow(wanted, observed, newest),
         // Whatever was under way under numbers that may be lost is refused from now on.
-        slots: newest.parts().slots.iter().map(|slot| slot.again(epoch)).collect(),
+        slots: newest
+            .parts()
+            .slots
+            .iter()
+            .map(|slot| slot.again(epoch))
+            .collect(),
         ..newest.parts().clone()
     };
     match Placement::new(parts) {
