@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use kvcore::{
     key::Key,
     limits::CHUNK_BYTES,
@@ -15,7 +16,7 @@ use kvcore::{
         Member, MemberId, Placement, Quorums,
         conductor::{Conductor, Limits, Report, Session, Sighting, Sightings, Wanted},
     },
-    record::UploadId,
+    record::{Record, UploadId},
     replica::Replica,
     slot::Slot,
     status::{MemberStatus, StorageMode},
@@ -123,7 +124,11 @@ impl Author {
             if decision.is_nothing() {
                 return;
             }
-            let waits: Vec<_> = decision.waits.iter().map(|w| w.reason.to_string()).collect();
+            let waits: Vec<_> = decision
+                .waits
+                .iter()
+                .map(|w| w.reason.to_string())
+                .collect();
             assert!(
                 began.elapsed() < Duration::from_secs(60),
                 "not within 60 s, after {} steps: {waits:?}",
@@ -166,7 +171,7 @@ impl Author {
             assert_eq!(holders.len(), self.placement.copies());
             for &holder in &holders {
                 let reply = self.get(members, holder, &key).await;
-                let expected = small(u64::from(number) + 1, &format!("value {number}"));
+                let expected = value_of(number);
                 let Reply::Record { record, .. } = reply else {
                     panic!("{key} of member {holder}: {reply:?}");
                 };
@@ -188,6 +193,11 @@ impl Author {
             }
         }
     }
+}
+
+fn value_of(number: u32) -> Record {
+    let text = format!("value {number}");
+    small(u64::from(number) + 1, Bytes::from(text))
 }
 
 fn seen(status: &MemberStatus) -> Sighting {
@@ -223,7 +233,7 @@ async fn fill(author: &Author, members: &Members, keys: u32) {
             let request = Request::Put {
                 scope: author.scope(key.slot()),
                 key: key.clone(),
-                record: small(u64::from(number) + 1, &format!("value {number}")),
+                record: value_of(number),
                 intent: Intent::Repair,
             };
             let reply = members.server(holder).call(request).await;
@@ -262,7 +272,10 @@ async fn joins_and_leaves(mode: StorageMode) {
     assert_eq!(members.server(0).status().slots, 0);
     assert_eq!(members.server(0).store().keys(), 0);
     let server = members.server(0);
-    until("memory comes back", || server.store().memory_bytes() < before / 2).await;
+    until("memory comes back", || {
+        server.store().memory_bytes() < before / 2
+    })
+    .await;
     // What was dropped stays so, and what was copied is there, from the disk alone.
     for number in 0..4 {
         members.kill(number).await;
@@ -328,7 +341,7 @@ async fn what_nobody_else_has_stays_with_a_member_that_returns() {
     let request = Request::Put {
         scope: author.scope(alone.slot()),
         key: alone.clone(),
-        record: small(9_000, "alone"),
+        record: small(9_000, Bytes::from_static(b"alone")),
         intent: Intent::Repair,
     };
     members.reachable.remove(members.ids[2]);
@@ -361,7 +374,7 @@ async fn what_nobody_else_has_stays_with_a_member_that_returns() {
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_go_up_and_down_and_large_values_come_along() {
     let keys = 300;
-    let mut members = Members::start(4, 2, options(StorageMode::Disk)).await;
+    let members = Members::start(4, 2, options(StorageMode::Disk)).await;
     for number in 0..4 {
         members.until_ready(number).await;
     }
@@ -399,7 +412,11 @@ async fn copies_go_up_and_down_and_large_values_come_along() {
                 index: 2,
             };
             let reply = members.server(holder).call(request).await.unwrap();
-            assert_eq!(reply, Reply::Chunk(bytes.slice(2 * CHUNK_BYTES..)), "{copies}");
+            assert_eq!(
+                reply,
+                Reply::Chunk(bytes.slice(2 * CHUNK_BYTES..)),
+                "{copies}"
+            );
         }
     }
     members.stop_all().await;
@@ -416,12 +433,12 @@ async fn who_asks_by_an_older_placement_is_told_the_newer_one() {
     let old = author.placement.clone();
     add_blank(&mut members, &mut author).await;
     author.settle(&members).await;
-    let moved = (0..100).map(key).find(|key| {
-        author.placement.slot(key.slot()).since() > old.epoch()
-    });
-    let stayed = (0..100).map(key).find(|key| {
-        author.placement.slot(key.slot()).since() == old.epoch()
-    });
+    let moved = (0..100)
+        .map(key)
+        .find(|key| author.placement.slot(key.slot()).since() > old.epoch());
+    let stayed = (0..100)
+        .map(key)
+        .find(|key| author.placement.slot(key.slot()).since() == old.epoch());
     let ask = |key: Key| Request::Get {
         scope: Scope {
             slot: key.slot(),
@@ -431,12 +448,18 @@ async fn who_asks_by_an_older_placement_is_told_the_newer_one() {
         key,
     };
     for number in 0..3 {
-        let reply = members.server(number).call(ask(moved.clone().unwrap())).await;
+        let reply = members
+            .server(number)
+            .call(ask(moved.clone().unwrap()))
+            .await;
         let Ok(Reply::Refused(Refusal::StaleEpoch(newer))) = reply else {
             panic!("{reply:?}");
         };
         assert_eq!(newer, author.placement);
-        let reply = members.server(number).call(ask(stayed.clone().unwrap())).await;
+        let reply = members
+            .server(number)
+            .call(ask(stayed.clone().unwrap()))
+            .await;
         assert!(matches!(reply, Ok(Reply::Record { .. })), "{reply:?}");
     }
     members.stop_all().await;
