@@ -181,9 +181,14 @@ impl Cluster {
             else {
                 continue;
             };
+            let is_here = |id: &MemberId| self.sightings.get(id).is_some_and(Sighting::is_here);
+            // What waits for somebody who is away is no work for the others.
+            if after.stage() != Some(MoveStage::Copying) && !is.iter().all(is_here) {
+                continue;
+            }
             let parties = is.union(&ids(next, going)).copied().collect::<Vec<_>>();
             for party in parties {
-                if self.sightings.get(&party).is_some_and(Sighting::is_here) {
+                if is_here(&party) {
                     *load.entry(party).or_default() += 1;
                     begun.extend(before.open().is_none().then_some(party));
                 }
