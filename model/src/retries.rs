@@ -171,6 +171,11 @@ impl Model for Retries {
             moves::Action::Write { write: RETRY, .. } => !is_idle || may_retry,
             // Once it is tried again, what was tried first is left to itself.
             moves::Action::Write { write: FIRST, .. } => is_idle,
+            // No request of it is older than the epoch in which it was sent first.
+            moves::Action::Late {
+                write: FIRST,
+                member,
+            } => state.base.era_of(*member).since >= state.first,
             _ => true,
         });
     }

@@ -111,9 +111,14 @@ fn narrow() -> Holders {
     holders(&[0, 1, 2], 1, 3)
 }
 
+/// Four copies, three of which read and write.
+fn four() -> Holders {
+    holders(&[0, 1, 2, 3], 3, 3)
+}
+
 /// A fourth replica comes in, and then the first goes out.
 fn up_and_down(name: &'static str) -> Moves {
-    let plan = vec![holders(&[0, 1, 2, 3], 3, 3), holders(&[1, 2, 3], 2, 2)];
+    let plan = vec![four(), holders(&[1, 2, 3], 2, 2)];
     Moves {
         gives_up: true,
         ..plain(name, 4, wide(), plan)
@@ -245,7 +250,13 @@ pub fn large() -> Vec<Moves> {
             reads_first: true,
             ..deleting(replace("3,1,3: a delete", 3, 1))
         },
-        from_nothing(up_and_down("3-4-3: a put")),
+        from_nothing(plain("3-4: a put", 4, wide(), vec![four()])),
+        from_nothing(plain(
+            "4-3: a put",
+            4,
+            four(),
+            vec![holders(&[1, 2, 3], 2, 2)],
+        )),
         Moves {
             away: Mask(0b1_0000),
             ..five_to_three("5-4-3: one leaver dead, one given up")

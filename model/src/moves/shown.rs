@@ -11,6 +11,7 @@ use super::{
     author::Deed::{Begin, Fork, GoOn, Succeed},
     bug::Bug,
     configurations::{five_to_three, holders, replace, there_and_back},
+    era::Mask,
 };
 
 /// The surroundings in which a bug shows.
@@ -35,7 +36,13 @@ pub fn showing(bug: Bug) -> Moves {
         | Bug::GiveUpAtW1 => after_copying(bug),
         Bug::SupersededIsAck => (two_writers(), Vec::new()),
         Bug::ReadOneSet => (writing(replace("3,2,2", 2, 2)), begun()),
-        Bug::JoinerIsEnough => (five_to_three("5-4-3"), shrunk()),
+        Bug::JoinerIsEnough => {
+            let moves = Moves {
+                away: Mask(0b1_1000),
+                ..five_to_three("5-4-3")
+            };
+            (moves, shrunk())
+        }
     };
     Moves {
         prelude,
