@@ -145,7 +145,7 @@ impl Authority {
         for slot in scope.slots.iter() {
             self.admit_at(slot, scope.epoch)?;
         }
-        Ok(Admitted::Slots(scope.slots.clone(), scope.epoch))
+        Ok(Admitted::Slots(Box::new(scope.slots.clone()), scope.epoch))
     }
 
     /// Whether what was let in before may still be answered: a read that looked a slot up while a
@@ -194,7 +194,7 @@ pub enum Admitted {
     /// One slot, by a sender with the placement of this epoch.
     Slot(Slot, Epoch),
     /// Several slots, likewise.
-    Slots(SlotSet, Epoch),
+    Slots(Box<SlotSet>, Epoch),
 }
 
 fn admit_age(began_at: UnixMillis, now: UnixMillis) -> Result<(), Refusal> {

@@ -91,6 +91,10 @@ impl Progress {
         state.slots_behind = slots_behind;
     }
 
+    fn set_slots_left(&self, slots_left: u32) {
+        self.0.lock().slots_left = slots_left;
+    }
+
     fn set_pulled(&self, pulled: Pulled) {
         self.0.lock().pulled = pulled;
     }
@@ -207,6 +211,7 @@ impl<D: Disk> Rounds<D> {
         self.server
             .progress()
             .set(report.waiting_for, report.slots_behind);
+        self.server.progress().set_slots_left(report.slots_left);
         if is_ready {
             EXCHANGE_INTERVAL.mul_f64(rand::rng().random_range(0.75..1.25))
         } else {

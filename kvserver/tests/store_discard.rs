@@ -18,6 +18,7 @@ use kvserver::{
     log::{
         CommitError, LogPlace,
         disk::{Disk, memory::MemoryDisk},
+        is_segment,
     },
     store::{
         Opened, ReadFailure, ScanRequest, ValidFrom,
@@ -313,7 +314,7 @@ fn memory_and_disk_come_back() {
             assert_eq!((store.keys(), store.tombstones()), (24, 6), "{when}");
             assert!(stats.bytes < full.bytes - LENGTH as u64, "{stats:?} {when}");
             let files = member.disk.list().unwrap();
-            let segments = files.iter().filter(|name| name.ends_with(".log"));
+            let segments = files.iter().filter(|name| is_segment(name));
             let bytes: usize = segments
                 .map(|name| member.disk.contents(name).unwrap().len())
                 .sum();
@@ -461,7 +462,7 @@ fn a_damaged_slot_votes_again_and_what_was_synced_before_is_worth_nothing() {
     let key = &emptied()[2];
     for name in member.disk.list().unwrap() {
         let length = member.disk.contents(&name).unwrap().len();
-        if name.ends_with(".log") {
+        if is_segment(&name) {
             (200..length).for_each(|byte| member.disk.flip(&name, byte, 3));
         }
     }

@@ -69,6 +69,9 @@ pub struct Report {
     pub waiting_for: Option<String>,
     /// Slots that differed from another copy when they were compared.
     pub slots_behind: u32,
+    /// Slots that found another home, of which there are records here that their owners were not all
+    /// seen to have.
+    pub slots_left: u32,
     /// Whether this was the first round to end caught up.
     pub first_time: bool,
     /// As after a pass: a member without others is promoted by its rounds alone.
@@ -212,11 +215,15 @@ impl CatchUp {
                 .waiting_for(&round.placement, self.me, &round.mine, &|slot| {
                     store.standing(slot)
                 });
+        let is_left =
+            |slot: &Slot| !round.placement.slot(*slot).names(round.me) && store.has_records(*slot);
+        let slots_left = Slot::all().filter(is_left).count();
         let first_time = waiting_for.is_none() && !self.was_ready;
         self.was_ready |= first_time;
         Some(Report {
             waiting_for,
             slots_behind: u32::try_from(round.behind.len()).expect("at most 1024"),
+            slots_left: u32::try_from(slots_left).expect("at most 1024"),
             first_time,
             followed,
         })

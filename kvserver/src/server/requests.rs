@@ -20,7 +20,7 @@ pub(super) enum Begun {
 /// What a request waits for.
 pub(super) enum Waits {
     /// A read that may wait for the disk, and what it was let in for.
-    Disk(Read, Admitted),
+    Disk(Box<(Read, Admitted)>),
     /// A write that is queued.
     Commit(oneshot::Receiver<Reply>),
 }
@@ -38,7 +38,7 @@ impl<D: Disk> Server<D> {
         Ok(match judge(&authority, request, self.0.clock.now())? {
             Work::Write(write) => Begun::Waits(Waits::Commit(self.0.writer.write(write)?)),
             Work::Read(read, admitted) if read.may_block(store.mode()) => {
-                Begun::Waits(Waits::Disk(read, admitted))
+                Begun::Waits(Waits::Disk(Box::new((read, admitted))))
             }
             Work::Read(read, _) => Begun::Here(read.carry_out(store)?),
         })
@@ -49,7 +49,8 @@ impl Waits {
     /// Waits for it.
     pub(super) async fn end<D: Disk>(self, server: &Server<D>) -> Result<Reply, Failed> {
         match self {
-            Self::Disk(read, admitted) => {
+            Self::Disk(read) => {
+                let (read, admitted) = *read;
                 let store = server.0.store.clone();
                 // Where it does not block the runtime.
                 let done = tokio::task::spawn_blocking(move || read.carry_out(&store)).await;

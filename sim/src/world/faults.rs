@@ -144,8 +144,11 @@ impl World<'_> {
     /// The same sets under a new epoch.
     fn new_epoch(&mut self, told: u32) {
         let parts = self.placement.parts().clone();
+        let epoch = Epoch(parts.epoch.0 + 1);
         let parts = Parts {
-            epoch: Epoch(parts.epoch.0 + 1),
+            epoch,
+            // Requests are held against the last change of their slot.
+            slots: parts.slots.iter().map(|slot| slot.again(epoch)).collect(),
             ..parts
         };
         self.placement = Placement::new(parts).expect("it was valid before");

@@ -64,83 +64,85 @@ fn pulls(pulled: &[(u16, &[u16])]) -> Facts {
     }
 }
 
-#[test]
-fn copying_ends_when_each_acknowledged_write_is_on_a_write_quorum_of_next() {
-    let majority = |members: &[u16]| holders(members, None);
-    let copying = |current, next| moving(MoveStage::Copying, current, next);
-    // Who pulled from whom, and whether that is enough.
-    let replaced = || copying(majority(&[0, 1, 2]), majority(&[0, 1, 3]));
-    let fifth_goes = || copying(majority(&[0, 1, 2, 3, 4]), majority(&[0, 1, 2, 3]));
-    let fourth_goes = || copying(majority(&[0, 1, 2, 3]), majority(&[0, 1, 2]));
-    let reads_fall = || {
-        copying(
-            holders(&[0, 1, 2], Some((2, 2))),
-            holders(&[0, 1, 2], Some((1, 3))),
-        )
-    };
-    let writes_fall = || {
-        copying(
-            holders(&[0, 1, 2], Some((2, 2))),
-            holders(&[0, 1, 2], Some((3, 1))),
-        )
-    };
-    let all_write = || {
-        copying(
-            holders(&[0, 1, 2], Some((1, 3))),
-            holders(&[0, 1, 3], Some((1, 3))),
-        )
-    };
-    let one_writes = || {
-        copying(
-            holders(&[0, 1, 2], Some((3, 1))),
-            holders(&[0, 1, 3], Some((3, 1))),
-        )
-    };
-    for (slot, facts, is_enough) in [
-        (replaced(), pulls(&[(3, &[0, 2])]), true),
-        (replaced(), pulls(&[(3, &[0])]), false),
-        (replaced(), pulls(&[(3, &[0, 4])]), false),
-        (replaced(), pulls(&[(0, &[0, 1]), (1, &[0, 1])]), false),
-        // A survivor more does no harm.
-        (replaced(), pulls(&[(3, &[0, 1]), (0, &[0, 1])]), true),
-        // Three of five have a write; if one of them leaves, two of four do, and three are needed.
-        (fifth_goes(), pulls(&[]), false),
-        (
-            fifth_goes(),
-            pulls(&[(0, &[0, 1, 2]), (1, &[0, 1, 2])]),
-            false,
-        ),
-        (
-            fifth_goes(),
-            pulls(&[(0, &[0, 1, 2]), (1, &[0, 1, 2]), (2, &[0, 1, 2])]),
-            true,
-        ),
-        (
-            fifth_goes(),
-            pulls(&[(0, &[0, 1]), (1, &[0, 1]), (2, &[0, 1])]),
-            false,
-        ),
-        // Three of four, less one, are two of three.
-        (fourth_goes(), pulls(&[]), true),
-        (reads_fall(), pulls(&[(0, &[0, 1]), (1, &[0, 1])]), false),
-        (
-            reads_fall(),
-            pulls(&[(0, &[0, 1]), (1, &[0, 1]), (2, &[0, 2])]),
-            true,
-        ),
-        (writes_fall(), pulls(&[]), true),
-        (all_write(), pulls(&[(3, &[0])]), true),
-        (one_writes(), pulls(&[(3, &[0, 1])]), false),
-        (one_writes(), pulls(&[(3, &[0, 1, 2])]), true),
-    ] {
-        let decided = decide(&slot, &facts);
+fn copying(current: Holders, next: Holders) -> SlotPlacement {
+    moving(MoveStage::Copying, current, next)
+}
+
+/// Who pulled from whom, and whether that is enough.
+type Pulls<'a> = (&'a [(u16, &'a [u16])], bool);
+
+fn each_is_enough_or_not(slot: &SlotPlacement, cases: &[Pulls<'_>]) {
+    for &(pulled, is_enough) in cases {
+        let decided = decide(slot, &pulls(pulled));
         assert_eq!(
             decided == Ok(Step::Switch),
             is_enough,
-            "{slot:?} {:?}",
-            facts.pulled
+            "{slot:?} {pulled:?}"
         );
     }
+}
+
+#[test]
+fn a_joiner_pulls_from_enough_sources() {
+    let replaced = copying(holders(&[0, 1, 2], None), holders(&[0, 1, 3], None));
+    each_is_enough_or_not(
+        &replaced,
+        &[
+            (&[(3, &[0, 2])], true),
+            (&[(3, &[0])], false),
+            (&[(3, &[0, 4])], false),
+            (&[(0, &[0, 1]), (1, &[0, 1])], false),
+            // A survivor more does no harm.
+            (&[(3, &[0, 1]), (0, &[0, 1])], true),
+        ],
+    );
+    let all_write = Some((1, 3));
+    let all_write = copying(
+        holders(&[0, 1, 2], all_write),
+        holders(&[0, 1, 3], all_write),
+    );
+    each_is_enough_or_not(&all_write, &[(&[(3, &[0])], true)]);
+    let one_writes = Some((3, 1));
+    let one_writes = copying(
+        holders(&[0, 1, 2], one_writes),
+        holders(&[0, 1, 3], one_writes),
+    );
+    each_is_enough_or_not(
+        &one_writes,
+        &[(&[(3, &[0, 1])], false), (&[(3, &[0, 1, 2])], true)],
+    );
+}
+
+#[test]
+fn survivors_pull_where_too_few_of_them_have_each_write() {
+    // Three of five have a write; if one of them leaves, two of four do, and three are needed.
+    let current = holders(&[0, 1, 2, 3, 4], None);
+    let fifth_goes = copying(current, holders(&[0, 1, 2, 3], None));
+    each_is_enough_or_not(
+        &fifth_goes,
+        &[
+            (&[], false),
+            (&[(0, &[0, 1, 2]), (1, &[0, 1, 2])], false),
+            (&[(0, &[0, 1, 2]), (1, &[0, 1, 2]), (2, &[0, 1, 2])], true),
+            (&[(0, &[0, 1]), (1, &[0, 1]), (2, &[0, 1])], false),
+        ],
+    );
+    // Three of four, less one, are two of three.
+    let fourth_goes = copying(holders(&[0, 1, 2, 3], None), holders(&[0, 1, 2], None));
+    each_is_enough_or_not(&fourth_goes, &[(&[], true)]);
+}
+
+#[test]
+fn fewer_readers_need_more_that_have_each_write() {
+    let with = |quorums| holders(&[0, 1, 2], Some(quorums));
+    each_is_enough_or_not(
+        &copying(with((2, 2)), with((1, 3))),
+        &[
+            (&[(0, &[0, 1]), (1, &[0, 1])], false),
+            (&[(0, &[0, 1]), (1, &[0, 1]), (2, &[0, 2])], true),
+        ],
+    );
+    each_is_enough_or_not(&copying(with((2, 2)), with((3, 1))), &[(&[], true)]);
 }
 
 #[test]

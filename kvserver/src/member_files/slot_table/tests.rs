@@ -1,3 +1,5 @@
+//! The slot table's form and its transitions.
+
 use kvcore::limits::SLOTS;
 use proptest::prelude::*;
 
@@ -89,19 +91,19 @@ fn nonsense_is_refused() {
     for (slots, why) in [
         (format!("[{good},{good}]"), "not in its place"),
         (
-            format!("[{good},{}]", good.replace("5", "4")),
+            format!("[{good},{}]", good.replace('5', "4")),
             "not in its place",
         ),
-        (good.replace("5", "1024"), "1024"),
-        (good.replace("3", "0"), "cannot have been emptied"),
-        (good.replace("3", "-1"), "-1"),
+        (good.replace('5', "1024"), "1024"),
+        (good.replace('3', "0"), "cannot have been emptied"),
+        (good.replace('3', "-1"), "-1"),
         (good.replace("offset", "place"), "unknown field"),
         (
-            good.replace("}", &format!(",\"session\":{}}}", copying(0))),
+            good.replace('}', &format!(",\"session\":{}}}", copying(0))),
             "epoch 0",
         ),
         (
-            good.replace("}", ",\"session\":{\"epoch\":1,\"state\":\"gone\"}}"),
+            good.replace('}', ",\"session\":{\"epoch\":1,\"state\":\"gone\"}}"),
             "unknown variant",
         ),
     ] {

@@ -41,11 +41,11 @@ pub enum DiscardError {
 }
 
 impl<D: Disk> Writer<D> {
-    /// Empties slots: records, uploads under way, damage, and where they voted not, they vote
-    /// again. What is written to them from now on counts, whatever its version.
+    /// Empties slots: their records and uploads under way are gone, their damage is forgotten, and
+    /// they vote. What is written to them from now on counts, whatever its version.
     ///
     /// `note` is given the place below which their records do not count, and has to make it durable
-    /// for [`super::super::open`] to be told of it. Until it has, nothing changes.
+    /// for [`fn@super::super::open`] to be told of it. Until it has, nothing changes.
     pub fn discard(
         &mut self,
         slots: &SlotSet,
