@@ -222,10 +222,11 @@ pub fn endings() -> Vec<Moves> {
 
 /// What takes longer.
 pub fn large() -> Vec<Moves> {
-    let two_writes = |moves: Moves| Moves {
-        writes: 2,
-        ..deleting(moves)
-    };
+    [larger_sets(), more_incidents()].concat()
+}
+
+/// More sets, more plans, more writes.
+fn larger_sets() -> Vec<Moves> {
     vec![
         ending(
             Ending::WithOneSilent,
@@ -272,6 +273,16 @@ pub fn large() -> Vec<Moves> {
             wide(),
             vec![narrow(), wide()],
         ),
+    ]
+}
+
+/// More that goes wrong.
+fn more_incidents() -> Vec<Moves> {
+    let two_writes = |moves: Moves| Moves {
+        writes: 2,
+        ..deleting(moves)
+    };
+    vec![
         Moves {
             losses: 2,
             gives_up: true,
