@@ -248,11 +248,22 @@ pub fn small_ones() -> Vec<Retries> {
     ]
 }
 
-/// What takes longer.
+/// What takes longer. Each begins with writes that have reached somebody.
 pub fn large_ones() -> Vec<Retries> {
+    let begun = |written: &[(usize, usize)], moves: Moves| {
+        let write = |&(write, member): &(usize, usize)| moves::Action::Write {
+            write,
+            member,
+            era: 0,
+        };
+        let prelude = written.iter().map(write).collect();
+        with(Rule::Proven, Moves { prelude, ..moves })
+    };
+    let two = [(1, 0), (FIRST, 1), (FIRST, 0)];
+    let three = [(1, 0), (FIRST, 1), (FIRST, 2), (FIRST, 0)];
     vec![
-        with(Rule::Proven, moving("retries: 3,2,2, moving", 2, 2)),
-        with(Rule::Proven, moving("retries: 3,3,1, moving", 1, 3)),
+        begun(&two, moving("retries: 3,2,2, moving", 2, 2)),
+        begun(&three, moving("retries: 3,3,1, moving", 1, 3)),
     ]
 }
 
