@@ -58,9 +58,10 @@ pub struct MemberStatus {
     /// What it has done for slots that move: at most one entry a slot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<SlotSession>,
-    /// Slots that found another home, of which it has records that no owner has.
+    /// Slots that found another home, of which it has records that their owners were not seen to have;
+    /// `null` where that is not known yet.
     #[serde(default)]
-    pub slots_left: u32,
+    pub slots_left: Option<u32>,
 }
 
 /// What a member has done for a slot that moves, all of it durable.
@@ -73,7 +74,10 @@ pub struct SlotSession {
     /// Members of the current set of whom it has everything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pulled: Vec<MemberId>,
-    /// Whether enough members of the next set have everything that it has.
+    /// Members of the next set that have everything that it has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<MemberId>,
+    /// Whether so many of them have it that it has dropped the slot.
     #[serde(default)]
     pub handed_over: bool,
 }

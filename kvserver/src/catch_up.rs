@@ -4,7 +4,7 @@
 //! asked of one other member, `round` whom to ask next, `tracker` what the passes together are
 //! worth; all are pure. This file runs them, one member after the other, for ever.
 
-mod given;
+pub mod given;
 mod giving;
 pub mod hand_over;
 pub mod pass;
@@ -17,6 +17,7 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnord
 use kvcore::{
     placement::{Member, MemberId, Placement},
     replica::Replica,
+    slot::Slot,
     wire::{Reply, Request},
 };
 use kvnet::{peer::dial::Dial, shutdown::Shutdown};
@@ -25,6 +26,7 @@ use rand::RngExt;
 use tokio::time::timeout;
 
 use self::{
+    given::GivenTo,
     hand_over::{HandOver, HandedOver},
     pass::{Broken, Effect, Event, Pass, Passed},
     round::{CatchUp, Followed, Pulled, Report},
@@ -49,7 +51,8 @@ struct State {
     waiting_for: Option<String>,
     slots_behind: u32,
     pulled: Pulled,
-    slots_left: u32,
+    given_to: GivenTo,
+    slots_left: Option<u32>,
 }
 
 impl Default for Progress {
@@ -59,7 +62,8 @@ impl Default for Progress {
             waiting_for,
             slots_behind: 0,
             pulled: Pulled::new(),
-            slots_left: 0,
+            given_to: GivenTo::new(),
+            slots_left: None,
         }))
     }
 }
@@ -81,7 +85,8 @@ impl Progress {
     }
 
     /// Slots that found another home, of which there are records that no owner was seen to have.
-    pub fn slots_left(&self) -> u32 {
+    /// Not known before it has looked once.
+    pub fn slots_left(&self) -> Option<u32> {
         self.0.lock().slots_left
     }
 
@@ -92,10 +97,19 @@ impl Progress {
     }
 
     fn set_slots_left(&self, slots_left: u32) {
-        self.0.lock().slots_left = slots_left;
+        self.0.lock().slots_left = Some(slots_left);
     }
 
-    fn set_pulled(&self, pulled: Pulled) {
+    /// To whom slots were given away.
+    pub fn given_to(&self) -> GivenTo {
+        self.0.lock().given_to.clone()
+    }
+
+    fn set_given(&self, given_to: GivenTo) {
+        self.0.lock().given_to = given_to;
+    }
+
+    pub(crate) fn set_pulled(&self, pulled: Pulled) {
         self.0.lock().pulled = pulled;
     }
 }
@@ -138,9 +152,10 @@ impl<D: Disk> Rounds<D> {
     async fn round(&mut self, placement: &Placement) -> Duration {
         let store = self.server.store().clone();
         if !self.catch_up.begin(placement, &store) {
-            self.server
-                .progress()
-                .set(Some("the placement does not name it".to_owned()), 0);
+            let progress = self.server.progress();
+            progress.set(Some("the placement does not name it".to_owned()), 0);
+            let left = Slot::all().filter(|&slot| store.has_records(slot)).count();
+            progress.set_slots_left(u32::try_from(left).expect("at most 1024"));
             return EXCHANGE_INTERVAL;
         }
         self.links.retain(|(id, address), _| {
@@ -149,6 +164,18 @@ impl<D: Disk> Rounds<D> {
                 .iter()
                 .any(|m| m.id == *id && m.address == *address)
         });
+        while let Some((member, hand_over)) = self.catch_up.next_hand_over() {
+            let end = self.hand_over(placement, &member, hand_over).await;
+            if let Some(Broken { why, .. }) = &end.broken {
+                tracing::debug!(member = %member.id, address = member.address, why, "not handed over");
+            }
+            let followed = self.catch_up.handed_over(end);
+            self.server.progress().set_given(followed.given_to);
+            self.server.give(followed.given).await;
+            if let Some(newer) = followed.newer {
+                return self.take(newer).await;
+            }
+        }
         while let Some((member, pass)) = self.catch_up.next_pass(&store) {
             let end = self.pass(placement, &member, pass).await;
             if let Err(Broken { why, .. }) = &end {
@@ -159,18 +186,7 @@ impl<D: Disk> Rounds<D> {
             if let Some(newer) = followed.newer {
                 return self.take(newer).await;
             }
-            self.server.progress().set_pulled(followed.pulled);
-        }
-        while let Some((member, hand_over)) = self.catch_up.next_hand_over() {
-            let end = self.hand_over(placement, &member, hand_over).await;
-            if let Err(Broken { why, .. }) = &end {
-                tracing::debug!(member = %member.id, address = member.address, why, "not handed over");
-            }
-            let followed = self.catch_up.handed_over(end);
-            if let Some(newer) = followed.newer {
-                return self.take(newer).await;
-            }
-            self.server.give(followed.given).await;
+            self.server.note_pulled(followed.pulled).await;
         }
         match self.catch_up.finish(&store) {
             Some(report) => self.report(report),
@@ -234,9 +250,11 @@ impl<D: Disk> Rounds<D> {
         placement: &Placement,
         member: &Member,
         hand_over: HandOver,
-    ) -> Result<HandedOver, Broken> {
-        let link = self.link(placement, member).await?;
-        giving::run(&self.server, &link, hand_over).await
+    ) -> HandedOver {
+        match self.link(placement, member).await {
+            Ok(link) => giving::run(&self.server, &link, hand_over).await,
+            Err(why) => HandedOver::none(why),
+        }
     }
 
     /// A member that can be asked now.

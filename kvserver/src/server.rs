@@ -6,7 +6,12 @@ mod requests;
 mod slots;
 pub mod work;
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+    time::Instant,
+};
 
 use kvcore::{
     placement::{Epoch, MemberId, Placement},
@@ -60,6 +65,8 @@ struct Inner<D: Disk> {
     slot_table: RwLock<SlotTable>,
     clock: Arc<dyn Clock>,
     epoch: watch::Sender<Epoch>,
+    /// Every write from before this epoch is done.
+    drained: AtomicU64,
     progress: Progress,
     metrics: Metrics,
     started_at: u64,
@@ -105,6 +112,7 @@ impl<D: Disk> Server<D> {
         }
         let (epoch, _) = watch::channel(authority.epoch());
         let started_at = clock.now().0;
+        let drained = AtomicU64::new(authority.epoch().0);
         Self(Arc::new(Inner {
             member,
             directory,
@@ -116,6 +124,7 @@ impl<D: Disk> Server<D> {
             slot_table: RwLock::new(slot_table),
             clock,
             epoch,
+            drained,
             progress: Progress::default(),
             metrics: Metrics::new(),
             started_at,

@@ -4,7 +4,7 @@
 //! who leaves ends it with one; both are noted in the slot table before they happen, so that a
 //! restart neither empties a slot twice nor fills it again out of the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kvcore::{
     placement::{Epoch, MemberId, Placement},
@@ -13,7 +13,7 @@ use kvcore::{
 };
 
 use crate::{
-    catch_up::round::Pulled,
+    catch_up::{given::GivenTo, round::Pulled},
     log::LogPlace,
     member_files::slot_table::{SessionState, SlotTable, SlotTableError},
 };
@@ -84,7 +84,7 @@ pub fn report(
     placement: &Placement,
     me: MemberId,
     table: &SlotTable,
-    pulled: &Pulled,
+    (pulled, given_to): (&Pulled, &GivenTo),
 ) -> Vec<SlotSession> {
     let Some(me) = placement.index_of(me) else {
         return Vec::new();
@@ -92,14 +92,20 @@ pub fn report(
     let of = |slot: Slot| {
         let placed = placement.slot(slot);
         let since = placed.since();
-        let pulled = pulled.get(&slot).filter(|(of, _)| *of == since);
-        let pulled = pulled.map_or_else(Vec::new, |(_, from)| from.iter().copied().collect());
-        let handed_over = placed.is_leaving(me) && is_given(table, slot, since);
-        let has_news = placed.names(me) && (handed_over || !pulled.is_empty());
-        has_news.then(|| SlotSession {
+        let of = |all: &BTreeMap<Slot, (Epoch, BTreeSet<MemberId>)>| -> Vec<MemberId> {
+            let known = all.get(&slot).filter(|(of, _)| *of == since);
+            known.map_or_else(Vec::new, |(_, members)| members.iter().copied().collect())
+        };
+        let is_leaving = placed.is_leaving(me);
+        let handed_over = is_leaving && is_given(table, slot, since);
+        let pulled = of(pulled);
+        let given = if is_leaving { of(given_to) } else { Vec::new() };
+        let has_news = handed_over || !pulled.is_empty() || !given.is_empty();
+        (placed.names(me) && has_news).then(|| SlotSession {
             slot: slot.number(),
             since,
             pulled,
+            given,
             handed_over,
         })
     };

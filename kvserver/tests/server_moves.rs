@@ -206,6 +206,7 @@ fn seen(status: &MemberStatus) -> Sighting {
         let said = Session {
             epoch: session.since,
             pulled: session.pulled.iter().copied().collect(),
+            given: session.given.iter().copied().collect(),
             handed_over: session.handed_over,
         };
         (slot, said)
@@ -368,7 +369,7 @@ async fn what_nobody_else_has_stays_with_a_member_that_returns() {
     })
     .await;
     assert!(returned.store().has_records(alone.slot()));
-    until("it is told", || returned.status().slots_left == 1).await;
+    until("it is told", || returned.status().slots_left == Some(1)).await;
     // And it was merged into nobody's.
     for holder in author.holders(&members, &alone) {
         let Reply::Record { record, .. } = author.get(&members, holder, &alone).await else {

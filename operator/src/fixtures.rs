@@ -64,7 +64,7 @@ pub(crate) fn blank(ordinal: i32) -> MemberStatus {
         started_at: 0,
         program: "0.1.0".to_owned(),
         sessions: Vec::new(),
-        slots_left: 0,
+        slots_left: None,
     }
 }
 

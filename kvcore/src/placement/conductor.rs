@@ -21,8 +21,8 @@ mod wait;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Digest, Epoch, Member, MemberId, MemberIndex, Parts, Placement, Quorums, ReplicaSet,
-    SlotPlacement,
+    Digest, Epoch, Member, MemberId, MemberIndex, Parts, Placement, PlacementError, Quorums,
+    ReplicaSet, SlotPlacement,
     planner::{Goal, PlanError, reach},
 };
 use crate::slot::Slot;
@@ -83,7 +83,9 @@ pub struct Session {
     pub epoch: Epoch,
     /// Whom it has pulled everything from, durably.
     pub pulled: BTreeSet<MemberId>,
-    /// Whether enough owners have everything that it holds.
+    /// Members of the next set to whom it has brought everything that it holds.
+    pub given: BTreeSet<MemberId>,
+    /// Whether enough of them have it, so that it has dropped the slot.
     pub handed_over: bool,
 }
 
@@ -170,8 +172,11 @@ impl Conductor {
             Ok(target) => (Some(target), Vec::new()),
             Err(error) => (None, vec![Waiting::of(Reason::NoPlan(*error))]),
         };
+        let Some(epoch) = placement.epoch().0.checked_add(1) else {
+            return Decision::waits_for(Reason::NoEpochLeft);
+        };
         let scene = Scene {
-            epoch: Epoch(placement.epoch().0 + 1),
+            epoch: Epoch(epoch),
             wanted,
             limits,
             members: &roster.members,
@@ -181,10 +186,12 @@ impl Conductor {
         let mut slots = roster.slots.clone();
         waits.extend(open::go_on(&scene, &mut slots));
         waits.extend(begin::begin(&scene, &mut slots));
-        let next = next_placement(placement, wanted, &roster, slots);
-        Decision {
-            next,
-            waits: wait::together(waits),
+        match next_placement(placement, wanted, &roster, slots, scene.epoch) {
+            Ok(next) => Decision {
+                next,
+                waits: wait::together(waits),
+            },
+            Err(error) => Decision::waits_for(Reason::Invalid(error)),
         }
     }
 
@@ -244,7 +251,8 @@ fn next_placement(
     wanted: &Wanted,
     roster: &roster::Roster,
     slots: Vec<SlotPlacement>,
-) -> Option<Placement> {
+    epoch: Epoch,
+) -> Result<Option<Placement>, PlacementError> {
     let have = placement.parts();
     let mut next = Parts {
         members: roster.members.clone(),
@@ -254,7 +262,7 @@ fn next_placement(
         ..have.clone()
     };
     if next == *have {
-        return None;
+        return Ok(None);
     }
     let mut elsewhere = have.clone();
     let members = elsewhere.members.iter_mut().zip(&next.members);
@@ -263,9 +271,9 @@ fn next_placement(
     }
     next.address_revision += u64::from(elsewhere.members != have.members);
     if next.members != elsewhere.members || next.slots != have.slots || asks(&next) != asks(have) {
-        next.epoch = Epoch(have.epoch.0 + 1);
+        next.epoch = epoch;
     }
-    Some(Placement::new(next).expect("made of a valid placement by valid steps"))
+    Placement::new(next).map(Some)
 }
 
 fn asks(parts: &Parts) -> (u8, Quorums) {

@@ -27,9 +27,9 @@ pub trait Evidence {
     /// the slot's last change. A member that acknowledged it counts among its own sources.
     fn pulled_from(&self, member: MemberIndex) -> ReplicaSet;
 
-    /// Whether the member has brought everything it holds of the slot to enough members of `next`,
-    /// in the session of the slot's last change.
-    fn has_handed_over(&self, member: MemberIndex) -> bool;
+    /// To which members of `next` the member has brought everything it holds of the slot, in the
+    /// session of the slot's last change.
+    fn handed_to(&self, member: MemberIndex) -> ReplicaSet;
 
     /// Whether the member's disk is known to be destroyed; never so because it is not reached.
     fn is_destroyed(&self, member: MemberIndex) -> bool;
@@ -113,7 +113,7 @@ impl SlotPlacement {
 /// or not.
 fn may_switch(slot: &SlotPlacement, open: &Move, known: &impl Evidence) -> Result<(), Awaited> {
     let (current, next) = (slot.current(), &open.next);
-    let sources = sources(current);
+    let sources = sources(current, next);
     let has_copied = |member: &MemberIndex| {
         !known.is_destroyed(*member) && has_pulled(current, sources, *member, known)
     };
@@ -134,11 +134,11 @@ fn may_switch(slot: &SlotPlacement, open: &Move, known: &impl Evidence) -> Resul
     })
 }
 
-/// From how many members of the set a copy has to be pulled: S, since every acknowledged write is
-/// on one of those. Where reads do not meet writes anyway nothing is promised of one member, and
-/// any one will do (R7).
-pub fn sources(current: &Holders) -> usize {
-    if current.reads_meet_writes() {
+/// From how many members of the current set a copy has to be pulled: S, since every acknowledged write
+/// is on one of those. Where reads do not meet writes, before and after, nothing is promised of one
+/// member, and any one will do (R7).
+pub fn sources(current: &Holders, next: &Holders) -> usize {
+    if current.reads_meet_writes() || next.reads_meet_writes() {
         current.sources()
     } else {
         1
@@ -184,10 +184,21 @@ fn may_settle(slot: &SlotPlacement, open: &Move, known: &impl Evidence) -> Resul
         .iter()
         .all(|holders| holders.write_quorum() > 1 && holders.reads_meet_writes());
     let is_given_up = known.is_given_up(leaver) && is_spread;
-    if known.has_handed_over(leaver) || known.is_destroyed(leaver) || is_given_up {
+    if has_handed_over(&open.next, leaver, known) || known.is_destroyed(leaver) || is_given_up {
         return Ok(());
     }
     Err(Awaited::HandOver(leaver))
+}
+
+/// Whether a write quorum of `next` has everything of the leaver, or all of it that is left: what is
+/// lost there has to be repaired, which begins when this move is over.
+fn has_handed_over(next: &Holders, leaver: MemberIndex, known: &impl Evidence) -> bool {
+    let handed_to = known.handed_to(leaver);
+    let has = |owner: &&MemberIndex| handed_to.contains(**owner);
+    let owners = next.members().iter();
+    let count = owners.clone().filter(has).count();
+    let mut left = owners.filter(|owner| !known.is_destroyed(**owner));
+    count >= next.write_quorum() || (count > 0 && left.all(|owner| has(&owner)))
 }
 
 #[cfg(test)]

@@ -135,9 +135,14 @@ impl SlotPlacement {
     }
 
     /// The set that the member compares its copy with, to have all that was acknowledged. While a
-    /// joiner copies that is the set before it; a leaver gets nothing more.
+    /// joiner copies that is the set before it, of which a leaver is still one; later a leaver gets
+    /// nothing more.
     pub fn compared_with(&self, member: MemberIndex) -> Option<&Holders> {
-        self.last().contains(member).then(|| self.read_set())
+        let is_kept = match self.stage() {
+            Some(MoveStage::Copying) => self.names(member),
+            _ => self.last().contains(member),
+        };
+        is_kept.then(|| self.read_set())
     }
 
     /// Whether the member copies what it has not held before.

@@ -56,30 +56,36 @@ impl Given {
             .collect()
     }
 
-    /// Notes that an owner has everything of these slots; gives those that enough owners have now.
-    pub(super) fn to(
-        &mut self,
-        owner: MemberId,
-        slots: &SlotSet,
-        placement: &Placement,
-    ) -> BTreeMap<Slot, Epoch> {
-        let mut done = BTreeMap::new();
+    /// Notes that an owner has everything of these slots.
+    pub(super) fn to(&mut self, owner: MemberId, slots: &SlotSet, placement: &Placement) {
         for slot in slots.iter() {
-            let placed = placement.slot(slot);
-            let Some(given) = self.0.get_mut(&slot) else {
-                continue;
-            };
-            if given.since != placed.since() {
-                continue;
-            }
-            given.owners.insert(owner);
-            if given.owners.len() >= placed.read_set().write_quorum() {
-                done.insert(slot, given.since);
+            let given = self.0.get_mut(&slot);
+            if let Some(given) = given.filter(|of| of.since == placement.slot(slot).since()) {
+                given.owners.insert(owner);
             }
         }
-        done
+    }
+
+    /// To whom each slot was given, since which epoch.
+    pub(super) fn owners_of(&self, placement: &Placement) -> GivenTo {
+        let all = self.0.iter();
+        let now = all.filter(|(slot, given)| given.since == placement.slot(**slot).since());
+        now.map(|(&slot, given)| (slot, (given.since, given.owners.clone())))
+            .collect()
+    }
+
+    /// Slots that a write quorum of their owners has.
+    pub(super) fn enough(&self, placement: &Placement) -> BTreeMap<Slot, Epoch> {
+        let all = self.owners_of(placement).into_iter();
+        let enough = all.filter(|(slot, (_, owners))| {
+            owners.len() >= placement.slot(*slot).read_set().write_quorum()
+        });
+        enough.map(|(slot, (since, _))| (slot, since)).collect()
     }
 }
+
+/// Of slots that are given away: the epoch of their last change, and who has everything.
+pub type GivenTo = BTreeMap<Slot, (Epoch, BTreeSet<MemberId>)>;
 
 /// How a slot is given away, if it is.
 fn offer(

@@ -9,7 +9,6 @@ use super::{
     call,
     hand_over::{Effect, Event, HandOver, HandedOver},
     not_reached,
-    pass::Broken,
 };
 use crate::{log::disk::Disk, server::Server, store::Store};
 
@@ -20,7 +19,7 @@ pub(super) async fn run<D: Disk>(
     server: &Server<D>,
     owner: &Arc<dyn Replica>,
     mut hand_over: HandOver,
-) -> Result<HandedOver, Broken> {
+) -> HandedOver {
     let mut events = Events::new();
     let mut effects = hand_over.start(server.clock().now(), server.store());
     loop {
@@ -31,7 +30,7 @@ pub(super) async fn run<D: Disk>(
             return end;
         }
         let Some(event) = events.next().await else {
-            return Err(not_reached("handing over waits for nothing".to_owned()));
+            return HandedOver::none(not_reached("handing over waits for nothing".to_owned()));
         };
         effects = hand_over.step(event, server.clock().now(), server.store());
     }

@@ -122,6 +122,19 @@ pub struct HandedOver {
     pub whole: SlotSet,
     /// Keys of the others that the owner lacks.
     pub lacking: u64,
+    /// Why it ended early, if it did.
+    pub broken: Option<Broken>,
+}
+
+impl HandedOver {
+    /// Nothing: it could not begin.
+    pub fn none(why: Broken) -> Self {
+        Self {
+            whole: SlotSet::empty(),
+            lacking: 0,
+            broken: Some(why),
+        }
+    }
 }
 
 /// What an answer belongs to.
@@ -155,7 +168,6 @@ pub struct HandOver {
     asked: HashMap<Tag, Asked>,
     next_tag: u64,
     done: HandedOver,
-    broken: Option<Broken>,
     effects: Vec<Effect>,
 }
 
@@ -185,8 +197,8 @@ impl HandOver {
             done: HandedOver {
                 whole: SlotSet::empty(),
                 lacking: 0,
+                broken: None,
             },
-            broken: None,
             effects: Vec::new(),
         }
     }
@@ -199,19 +211,16 @@ impl HandOver {
     }
 
     /// How it ended, once it has.
-    pub fn end(&self) -> Option<Result<HandedOver, Broken>> {
-        if let Some(broken) = &self.broken {
-            return Some(Err(broken.clone()));
-        }
+    pub fn end(&self) -> Option<HandedOver> {
         let is_over = self.asked.is_empty() && self.left.is_empty() && self.open.is_none();
-        is_over.then(|| Ok(self.done.clone()))
+        (is_over || self.done.broken.is_some()).then(|| self.done.clone())
     }
 
     /// Takes an event.
     pub fn step(&mut self, event: Event, now: UnixMillis, own: &impl Holding) -> Vec<Effect> {
         self.now = now;
         match event {
-            Event::Failed { why } => self.broken = Some(Broken { why, newer: None }),
+            Event::Failed { why } => self.done.broken = Some(Broken { why, newer: None }),
             Event::Answer { tag, reply } => {
                 if let Some(asked) = self.asked.remove(&tag) {
                     self.on_answer(asked, reply, own);
@@ -228,7 +237,7 @@ impl HandOver {
                 }
             }
         }
-        if self.broken.is_none() {
+        if self.done.broken.is_none() {
             self.go_on(own);
         }
         std::mem::take(&mut self.effects)
@@ -271,6 +280,14 @@ impl HandOver {
     }
 
     fn on_refusal(&mut self, asked: &Asked, reply: Reply) {
+        // A slot or a record that is refused leaves the others to be brought.
+        let ends = matches!(
+            reply,
+            Reply::Refused(Refusal::StaleEpoch(_) | Refusal::BehindEpoch { .. })
+        );
+        if !ends && matches!(reply, Reply::Refused(_)) {
+            return self.lacks(false);
+        }
         let what = match asked {
             Asked::Buckets(_) => "asked for buckets",
             Asked::Version(..) => "asked for a version",
@@ -283,7 +300,7 @@ impl HandOver {
             Reply::Refused(Refusal::StaleEpoch(placement)) => Some(placement),
             _ => None,
         };
-        self.broken = Some(Broken { why, newer });
+        self.done.broken = Some(Broken { why, newer });
     }
 
     fn on_buckets(&mut self, slot: Slot, theirs: &[u64; BUCKETS], own: &impl Holding) {

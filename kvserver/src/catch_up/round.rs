@@ -9,7 +9,7 @@ use kvcore::{
 };
 
 use super::{
-    given::Given,
+    given::{Given, GivenTo},
     hand_over::{HandOver, HandedOver, Offer},
     pass::{Broken, Pass, Passed},
     tracker::Tracker,
@@ -22,6 +22,8 @@ pub struct CatchUp {
     me: MemberId,
     tracker: Tracker,
     given: Given,
+    /// Whom the last pass was with.
+    last: Option<MemberId>,
     round: Option<Round>,
     was_ready: bool,
 }
@@ -54,6 +56,8 @@ pub struct Followed {
     pub newer: Option<Placement>,
     /// Slots that enough owners have everything of, since which epoch: what is here of them may go.
     pub given: BTreeMap<Slot, Epoch>,
+    /// To whom slots were given away that are not all dropped yet.
+    pub given_to: GivenTo,
     /// Slots that are copied: since which epoch, and whom this member has everything from. To be made
     /// durable, with what was copied, before anybody is told.
     pub pulled: Pulled,
@@ -85,6 +89,7 @@ impl CatchUp {
             me,
             tracker: Tracker::default(),
             given: Given::default(),
+            last: None,
             round: None,
             was_ready: false,
         }
@@ -112,7 +117,12 @@ impl CatchUp {
         }
         let left = shared.into_iter();
         let left = left.map(|(other, slots)| (placement.member(other).clone(), slots));
-        let left = left.collect();
+        let mut left: VecDeque<_> = left.collect();
+        // On from whom the last pass was with: one that ends with a newer placement ends its round.
+        let last = left
+            .iter()
+            .position(|(member, _)| Some(member.id) == self.last);
+        left.rotate_left(last.map_or(0, |last| (last + 1) % left.len()));
         // Also where there is nobody to compare with.
         self.tracker
             .observe(placement, &mine, &|slot| store.damages(slot));
@@ -135,12 +145,14 @@ impl CatchUp {
         let round = self.round.as_mut()?;
         let (member, shared) = round.left.pop_front()?;
         round.with = Some(member.id);
+        self.last = Some(member.id);
         self.tracker
             .observe(&round.placement, &round.mine, &|slot| store.damages(slot));
         Some((member, Pass::new(round.placement.epoch(), shared)))
     }
 
-    /// The next owner to hand slots over to, and how; after the passes.
+    /// The next owner to hand slots over to, and how; before the passes, which go on for as long as
+    /// others change.
     pub fn next_hand_over(&mut self) -> Option<(Member, HandOver)> {
         let round = self.round.as_mut()?;
         let (member, slots, offer) = round.owners.pop_front()?;
@@ -150,27 +162,26 @@ impl CatchUp {
     }
 
     /// Takes the end of the hand-over that was given last.
-    pub fn handed_over(&mut self, end: Result<HandedOver, Broken>) -> Followed {
+    pub fn handed_over(&mut self, end: HandedOver) -> Followed {
         let Some(round) = &mut self.round else {
             return Followed::nothing();
         };
         let Some(owner) = round.with.take() else {
             return Followed::nothing();
         };
-        match end {
-            Ok(done) => Followed {
-                given: self.given.to(owner, &done.whole, &round.placement),
-                ..Followed::nothing()
-            },
-            Err(Broken { newer, .. }) => {
-                if newer.is_some() {
-                    self.round = None;
-                }
-                Followed {
-                    newer,
-                    ..Followed::nothing()
-                }
-            }
+        self.given.to(owner, &end.whole, &round.placement);
+        let followed = Followed {
+            given: self.given.enough(&round.placement),
+            given_to: self.given.owners_of(&round.placement),
+            ..Followed::nothing()
+        };
+        let Some(newer) = end.broken.and_then(|broken| broken.newer) else {
+            return followed;
+        };
+        self.round = None;
+        Followed {
+            newer: Some(newer),
+            ..followed
         }
     }
 
@@ -259,6 +270,7 @@ impl CatchUp {
             all_vote: (promoted > 0 && round.mine.iter().all(votes)).then_some(losses),
             newer: None,
             given: BTreeMap::new(),
+            given_to: GivenTo::new(),
             pulled: round.mine.iter().filter_map(copied).collect(),
         }
     }
@@ -271,6 +283,7 @@ impl Followed {
             all_vote: None,
             newer: None,
             given: BTreeMap::new(),
+            given_to: GivenTo::new(),
             pulled: Pulled::new(),
         }
     }

@@ -1,12 +1,14 @@
 //! Taking a placement: durable first, then in force, then every older write is waited for.
 
+use std::sync::atomic::Ordering;
+
 use kvcore::{
     placement::Placement,
     wire::{Refusal, Reply},
 };
 
 use super::{Failed, Server};
-use crate::{authority::Offer, log::disk::Disk, member_files::write_placement};
+use crate::{authority::Offer, log::disk::Disk, member_files::write_placement, sessions};
 
 impl<D: Disk> Server<D> {
     /// Takes a placement if it is newer. [`Reply::Adopted`] means: durable, older requests are
@@ -23,6 +25,8 @@ impl<D: Disk> Server<D> {
             return Err(Failed::Lost("the writer is gone".to_owned()));
         }
         let placement = self.placement().expect("one is in force");
+        let drained = &self.0.drained;
+        drained.fetch_max(placement.epoch().0, Ordering::AcqRel);
         Ok(Reply::Adopted {
             epoch: placement.epoch(),
             digest: placement.digest(),
@@ -42,7 +46,12 @@ impl<D: Disk> Server<D> {
         }
         let epoch = placement.epoch();
         tracing::info!(%epoch, cluster = %placement.cluster(), "placement in force");
-        self.0.authority.write().put_in_force(placement);
+        {
+            let closed = sessions::closed(&placement, &self.0.slot_table.read());
+            let mut authority = self.0.authority.write();
+            authority.put_in_force(placement);
+            authority.close(&closed);
+        }
         self.0.epoch.send_replace(epoch);
         Ok(())
     }

@@ -1,6 +1,11 @@
 //! Carrying out requests for data under tokio.
 
-use kvcore::wire::{Refusal, Reply, Request};
+use std::sync::atomic::Ordering;
+
+use kvcore::{
+    placement::Epoch,
+    wire::{Refusal, Reply, Request},
+};
 use tokio::sync::oneshot;
 
 use super::{
@@ -34,6 +39,12 @@ impl<D: Disk> Server<D> {
     /// somebody else's, and its records gone.
     pub(super) fn begin(&self, request: Request) -> Result<Begun, Refusal> {
         let authority = self.0.authority.read();
+        // What every comparison begins with: who is copied from must have nothing under way that was
+        // let in by an older placement (R4).
+        let drained = Epoch(self.0.drained.load(Ordering::Acquire));
+        if matches!(request, Request::Digests { .. }) && drained < authority.epoch() {
+            return Err(Refusal::BehindEpoch { have: drained });
+        }
         let store = &self.0.store;
         Ok(match judge(&authority, request, self.0.clock.now())? {
             Work::Write(write) => Begun::Waits(Waits::Commit(self.0.writer.write(write)?)),

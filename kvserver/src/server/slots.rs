@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use kvcore::{
     placement::{Epoch, Placement},
     slot::{Slot, SlotSet},
-    status::SlotSession,
+    status::{SlotSession, SyncMode},
     wire::Refusal,
 };
 
 use super::{Failed, Server};
 use crate::{
     authority::Authority,
+    catch_up::round::Pulled,
     log::{LogPlace, disk::Disk},
     member_files::{
         slot_table::{SlotTable, SlotTableError},
@@ -70,6 +71,22 @@ impl<D: Disk> Server<D> {
         }
     }
 
+    /// Notes whom slots that are copied were had from, once all of it is durable.
+    pub(crate) async fn note_pulled(&self, pulled: Pulled) {
+        let progress = &self.0.progress;
+        if progress.pulled() == pulled {
+            return;
+        }
+        // Where writes are not synced before they are answered, what was copied is not either.
+        let is_durable = self.0.options.sync == SyncMode::Always || {
+            let nothing = SlotSet::empty();
+            self.0.writer.discard(nothing, |_| Ok(())).await.is_ok()
+        };
+        if is_durable {
+            progress.set_pulled(pulled);
+        }
+    }
+
     /// Empties slots once the changed table is durable.
     async fn empty(
         &self,
@@ -93,7 +110,8 @@ impl<D: Disk> Server<D> {
             return Vec::new();
         };
         let table = self.0.slot_table.read();
-        let pulled = self.0.progress.pulled();
-        sessions::report(placement, self.member(), &table, &pulled)
+        let progress = &self.0.progress;
+        let done = (&progress.pulled(), &progress.given_to());
+        sessions::report(placement, self.member(), &table, done)
     }
 }

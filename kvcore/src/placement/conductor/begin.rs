@@ -111,7 +111,11 @@ impl Load {
     fn of(scene: &Scene<'_>, slots: &[SlotPlacement]) -> Self {
         let mut load = Self(vec![0; scene.members.len()]);
         for placed in slots {
-            if let Some(next) = placed.next() {
+            let Some(next) = placed.next() else { continue };
+            // Past copying, what waits for somebody who is away is no work for anybody.
+            let is_copied = placed.stage() == Some(MoveStage::Copying);
+            let here = scene.known.count_here(placed.current().members());
+            if is_copied || here == placed.current().copies() {
                 for party in parties(scene, placed.current(), next) {
                     load.0[party.get()] += 1;
                 }
@@ -234,7 +238,7 @@ impl Scene<'_> {
             }
             self.others_are_whole(current, leaver)?;
         }
-        self.has_sources(current)?;
+        self.has_sources(current, next)?;
         if !self.can_serve(next) {
             let members = next.members().iter().copied();
             let away = members.filter(|&member| !self.known.is_here(member));
@@ -259,12 +263,12 @@ impl Scene<'_> {
     }
 
     /// Whether there are members enough to copy from.
-    fn has_sources(&self, current: &Holders) -> Result<(), Reason> {
+    fn has_sources(&self, current: &Holders, next: &Holders) -> Result<(), Reason> {
         let left = current.members().iter().copied();
         let left: Vec<_> = left
             .filter(|&member| !self.known.is_destroyed(member))
             .collect();
-        let needed = moves::sources(current).min(left.len());
+        let needed = moves::sources(current, next).min(left.len());
         let is_missing = |member: &MemberIndex| !self.known.is_caught_up(*member);
         let missing: Vec<_> = left.iter().copied().filter(is_missing).collect();
         if left.len() - missing.len() >= needed && needed > 0 {

@@ -1,6 +1,6 @@
 //! What is known of members, by their numbers; what is not known is answered with no.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::{
@@ -24,6 +24,7 @@ pub(super) struct SlotKnown<'a> {
     known: &'a Known<'a>,
     slot: Slot,
     since: Epoch,
+    next: ReplicaSet,
 }
 
 impl<'a> Known<'a> {
@@ -86,11 +87,16 @@ impl<'a> Known<'a> {
             .count()
     }
 
+    fn numbered(&self, ids: &BTreeSet<MemberId>) -> ReplicaSet {
+        ReplicaSet::new(ids.iter().filter_map(|id| self.numbers.get(id).copied()))
+    }
+
     pub(super) fn of_slot(&'a self, slot: Slot, placed: &SlotPlacement) -> SlotKnown<'a> {
         SlotKnown {
             known: self,
             slot,
             since: placed.since(),
+            next: placed.last().set.clone(),
         }
     }
 }
@@ -115,13 +121,15 @@ impl Evidence for SlotKnown<'_> {
 
     fn pulled_from(&self, member: MemberIndex) -> ReplicaSet {
         let pulled = self.session(member).map(|session| &session.pulled);
-        let numbers = pulled.into_iter().flatten();
-        ReplicaSet::new(numbers.filter_map(|id| self.known.numbers.get(id).copied()))
+        pulled.map_or_else(|| ReplicaSet::new([]), |ids| self.known.numbered(ids))
     }
 
-    fn has_handed_over(&self, member: MemberIndex) -> bool {
-        self.session(member)
-            .is_some_and(|session| session.handed_over)
+    fn handed_to(&self, member: MemberIndex) -> ReplicaSet {
+        match self.session(member) {
+            Some(session) if session.handed_over => self.next.clone(),
+            Some(session) => self.known.numbered(&session.given),
+            None => ReplicaSet::new([]),
+        }
     }
 
     fn is_destroyed(&self, member: MemberIndex) -> bool {

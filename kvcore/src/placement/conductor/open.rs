@@ -46,30 +46,38 @@ fn step(
     Ok(step)
 }
 
-/// Whether a copy is to be given up: it leads elsewhere than to the target, its joiner is gone, or
-/// it stops writes that the current set alone could take.
+/// Whether a copy is to be given up: its joiner is gone, it stops what the current set alone could
+/// do, or it leads elsewhere than to the target.
 fn is_pointless(scene: &Scene<'_>, slot: Slot, placed: &SlotPlacement, open: &Move) -> bool {
     let known = &scene.known;
-    let Some(target) = scene.target.map(|target| &target[slot.index()]) else {
-        return false;
-    };
-    if let Some(joiner) = placed.joiner() {
+    let (current, next) = (placed.current(), &open.next);
+    let joiner_is_gone = placed.joiner().is_some_and(|joiner| {
         let away_ms = known.away_ms(joiner).unwrap_or(0);
-        let is_gone = known.is_lost(joiner) || away_ms >= scene.limits.joiner_away_ms;
-        if is_gone || !target.contains(joiner) {
-            return true;
-        }
-    }
-    if placed
-        .leaver()
-        .is_some_and(|leaver| target.contains(leaver))
+        known.is_lost(joiner) || away_ms >= scene.limits.joiner_away_ms
+    });
+    let has_quorum =
+        |holders: &Holders| known.count_here(holders.members()) >= holders.write_quorum();
+    // One of those that stay is lost: who leaves is needed to replace it first.
+    let stays_lost = next
+        .members()
+        .iter()
+        .any(|&member| current.contains(member) && known.is_lost(member));
+    if joiner_is_gone
+        || (!has_quorum(next) && has_quorum(current))
+        || (stays_lost && !scene.can_serve(next))
     {
         return true;
     }
-    let asked = quorums_of(scene.wanted, placed.current(), open.next.copies());
-    let has_quorum =
-        |holders: &Holders| known.count_here(holders.members()) >= holders.write_quorum();
-    open.next.quorums != asked || (!has_quorum(&open.next) && has_quorum(placed.current()))
+    let Some(target) = scene.target.map(|target| &target[slot.index()]) else {
+        return false;
+    };
+    placed
+        .joiner()
+        .is_some_and(|joiner| !target.contains(joiner))
+        || placed
+            .leaver()
+            .is_some_and(|leaver| target.contains(leaver))
+        || next.quorums != quorums_of(scene.wanted, current, next.copies())
 }
 
 impl Scene<'_> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::{Epoch, MemberId, planner::PlanError};
+use super::super::{Epoch, MemberId, PlacementError, planner::PlanError};
 use crate::slot::{Slot, SlotSet};
 
 /// Something that is waited for, and by which slots; by none where all wait.
@@ -33,6 +33,10 @@ pub enum Reason {
     },
     /// More members than a placement has.
     TooManyMembers(usize),
+    /// What is wanted makes no placement.
+    Invalid(PlacementError),
+    /// The placement has the highest number that there is.
+    NoEpochLeft,
     /// No plan fits the members there are.
     NoPlan(PlanError),
     /// Every copy was on disks that are gone.
@@ -132,7 +136,11 @@ impl Reason {
     fn weight(&self) -> u8 {
         match self {
             Self::NewerPlacement { .. } | Self::OtherContent { .. } => 0,
-            Self::TooManyMembers(_) | Self::NoPlan(_) | Self::AllCopiesLost => 1,
+            Self::TooManyMembers(_)
+            | Self::Invalid(_)
+            | Self::NoEpochLeft
+            | Self::NoPlan(_)
+            | Self::AllCopiesLost => 1,
             Self::Away { .. }
             | Self::JoinerAway { .. }
             | Self::Sources { .. }
@@ -160,6 +168,8 @@ impl fmt::Display for Reason {
                 write!(f, "{}", PlanError::TooManyMembers(*members))
             }
             Self::NoPlan(error) => write!(f, "{error}"),
+            Self::Invalid(error) => write!(f, "what is wanted is no placement: {error}"),
+            Self::NoEpochLeft => write!(f, "there is no epoch above the one in force"),
             Self::AllCopiesLost => write!(
                 f,
                 "every copy was on disks that are gone: what they held is lost unless one comes back"

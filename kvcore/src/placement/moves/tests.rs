@@ -10,7 +10,7 @@ use crate::placement::Quorums;
 struct Facts {
     acked: BTreeSet<u16>,
     pulled: BTreeMap<u16, Vec<u16>>,
-    handed_over: BTreeSet<u16>,
+    handed_to: BTreeMap<u16, Vec<u16>>,
     destroyed: BTreeSet<u16>,
     given_up: BTreeSet<u16>,
 }
@@ -22,8 +22,8 @@ impl Evidence for Facts {
     fn pulled_from(&self, member: MemberIndex) -> ReplicaSet {
         set(self.pulled.get(&member.0).map_or(&[], Vec::as_slice))
     }
-    fn has_handed_over(&self, member: MemberIndex) -> bool {
-        self.handed_over.contains(&member.0)
+    fn handed_to(&self, member: MemberIndex) -> ReplicaSet {
+        set(self.handed_to.get(&member.0).map_or(&[], Vec::as_slice))
     }
     fn is_destroyed(&self, member: MemberIndex) -> bool {
         self.destroyed.contains(&member.0)
@@ -244,11 +244,16 @@ fn a_leaver_is_given_up_only_where_others_have_what_it_holds() {
             waits.clone()
         };
         assert_eq!(decide(&slot, &given_up), expected, "{quorums:?}");
-        let handed_over = Facts {
-            handed_over: [2].into(),
+        let handed_to = |owners: &[u16]| Facts {
+            handed_to: [(2, owners.to_vec())].into(),
             ..Facts::default()
         };
-        assert_eq!(decide(&slot, &handed_over), Ok(Step::Settle));
+        assert_eq!(decide(&slot, &handed_to(&[0, 1, 3])), Ok(Step::Settle));
+        let too_few = handed_to(&[3, 4][slot.last().write_quorum().min(2) - 1..]);
+        assert_eq!(decide(&slot, &too_few), waits);
+        let mut all_that_is_left = handed_to(&[0, 3]);
+        all_that_is_left.destroyed = [1].into();
+        assert_eq!(decide(&slot, &all_that_is_left), Ok(Step::Settle));
         let destroyed = Facts {
             destroyed: [2].into(),
             ..Facts::default()

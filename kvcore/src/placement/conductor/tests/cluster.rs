@@ -229,6 +229,7 @@ pub(super) fn sessions(
         let session = Session {
             epoch: placed.since(),
             pulled: sources.filter(|source| here.contains(source)).collect(),
+            given: BTreeSet::new(),
             handed_over: stage == MoveStage::Leaving,
         };
         Some((slot, session))
