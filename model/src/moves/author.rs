@@ -154,7 +154,7 @@ impl Known<'_> {
     }
 
     fn has_joiner_pulled(&self) -> bool {
-        let sources = moves::sources(self.era.slot.current());
+        let sources = moves::sources(self.era.slot.current(), self.era.slot.last());
         let joiner = self.era.joiner;
         joiner.is_none_or(|joiner| self.pulled(joiner).count() >= sources)
     }
@@ -194,11 +194,14 @@ impl Evidence for Known<'_> {
         }
     }
 
-    fn has_handed_over(&self, member: MemberIndex) -> bool {
-        let next = self.era.last();
-        let marks = self.state.members[member.get()].marks;
-        let is_given_up = self.moves.has(Bug::GiveUpAtW1) && self.moves.gives_up;
-        is_given_up || self.is_in_session(member.get()) && next.is_reached(marks)
+    fn handed_to(&self, member: MemberIndex) -> ReplicaSet {
+        if self.moves.has(Bug::GiveUpAtW1) && self.moves.gives_up {
+            return self.era.last().of.set();
+        }
+        if !self.is_in_session(member.get()) {
+            return Mask(0).set();
+        }
+        self.state.members[member.get()].marks.set()
     }
 
     fn is_destroyed(&self, member: MemberIndex) -> bool {

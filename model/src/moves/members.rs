@@ -1,6 +1,6 @@
 //! What members do: adopt placements, copy, hand over, drop, collect, lose their disks.
 
-use kvcore::placement::{MoveStage, moves};
+use kvcore::placement::MoveStage;
 
 use super::{
     Action, Collection, Moves,
@@ -195,10 +195,5 @@ impl Moves {
         state.is_collected = true;
         // What began before is refused from now on.
         state.read = Read::default();
-    }
-
-    /// How many sources a joiner of the newest placement pulls from.
-    pub fn sources(state: &State) -> usize {
-        moves::sources(state.history.last().slot.current())
     }
 }
