@@ -205,6 +205,13 @@ pub fn endings() -> Vec<Moves> {
         ending(WithOneSilent, careful(replace("ends: 3,2,2", 2, 2))),
         ending(WithOneSilent, up_and_down("ends: 3-4-3")),
         ending(Everywhere, careful(replace("ends: 3,3,1", 1, 3))),
+        ending(
+            Everywhere,
+            Moves {
+                losses: 2,
+                ..replace("ends: 3,3,1, none given up", 1, 3)
+            },
+        ),
         ending(Everywhere, replace("ends: 3,1,3", 3, 1)),
         ending(
             Everywhere,
