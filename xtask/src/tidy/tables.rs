@@ -97,6 +97,7 @@ pub(super) const ARROWS: &[(&str, &[&str])] = &[
     ("kvctl", &["kvcore", "kvnet", "kvserver", "broker"]),
     ("operator", &["kvcore", "kvnet"]),
     ("sim", &["kvcore", "kvserver", "broker"]),
+    ("model", &["kvcore"]),
     // It uses the product as a user would: by helm, kubectl and sockets.
     ("e2e", &["kvasir-cluster"]),
     ("fuzz-targets", &["kvcore", "kvserver", "broker"]),
@@ -117,6 +118,7 @@ pub(super) const OUT_OF_REACH: &[(&str, &[&str])] = &[
     ("kvctl", &["kube"]),
     ("operator", &["kvserver", "broker"]),
     ("sim", &["kube"]),
+    ("model", &["kube", "tokio"]),
     ("fuzz-targets", &["kube"]),
     // It stays quick to build: tests and automation wait for it.
     ("kvasir-cluster", &["kube", "tokio"]),
